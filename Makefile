@@ -1,0 +1,51 @@
+# The verbs of this project. Nothing is needed but Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+HASHED := --require-hashes --only-binary :all:
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
+
+.PHONY: help demo test lint tools lock again clean
+.DEFAULT_GOAL := help
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/'
+
+demo: $(VENV)/.run ## the whole product in one process: no account, no Docker
+	@$(BIN)/conversions demo
+
+test: $(VENV)/.dev ## every test; those on the real Kafka need `make tools` once
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.dev ## ruff and mypy
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+tools: $(VENV)/.run ## bring Apache Kafka and Apicurio Registry into the cache outside the tree
+	@$(BIN)/python tests/tools.py
+
+$(VENV)/.python: $(if $(wildcard $(BIN)/python),,again)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.13' >&2; exit 2; }
+	@echo 'setting up $(VENV) (once)'
+	@rm -rf $(VENV); $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo '$(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)' >&2; exit 2; }
+	@touch $@
+
+$(VENV)/.run: requirements.lock requirements-build.lock pyproject.toml $(VENV)/.python
+	@$(PIP) $(HASHED) -r requirements.lock -r requirements-build.lock
+	@$(PIP) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@$(PIP) $(HASHED) -r requirements-dev.lock
+	@touch $@
+
+lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --group build -c requirements.lock -o requirements-build.lock
+	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock
+
+clean: ## remove what was set up; the tools' cache stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
