@@ -341,6 +341,7 @@ class HaltReason(Enum):
     UNKNOWN_PIXEL = "unknown_pixel"
     CONFIGURATION = "configuration"
     POLICY = "policy"
+    UNKNOWN_ERROR = "unknown_error"
     EVERY_EVENT_REFUSED = "every_event_refused"
 
 

@@ -1,0 +1,413 @@
+"""One destination's queue: what to send next, and what an answer means for what was sent.
+
+A closed state machine with the time as an argument. It decides; the loop does the I/O. Nothing
+leaves it but requests to be sent and settlements, and nothing that was offered is ever lost: an
+event is settled, or still in here, or its tenure is over.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from consumer.isolate import Isolation
+from consumer.model import (
+    Accepted,
+    Batch,
+    Delivered,
+    Halted,
+    HaltReason,
+    Incomplete,
+    MetaError,
+    PixelId,
+    Prepared,
+    Reason,
+    Refused,
+    Rejected,
+    Request,
+    Retry,
+    Split,
+    Throttled,
+    Verdict,
+    WindowKey,
+)
+
+RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
+THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS = 60.0, 900.0
+PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+
+AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
+"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
+
+REFUSED_ALONE_MAX = 11
+"""So many different events refused alone, and none accepted: it is not the events."""
+
+
+class OutboxState(Enum):
+    """What a destination is doing; the value is a metric label."""
+
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    THROTTLED = "throttled"
+    HALTED = "halted"
+
+
+class Due(NamedTuple):
+    """What is to be done now: requests to send, and events that may no longer be sent."""
+
+    requests: list[Request]
+    rejected: list[Rejected]
+
+
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """Events that travel together: a batch, a part of one, or a refused one being isolated."""
+
+    key: WindowKey
+    batch_id: str
+    events: list[Prepared]
+    isolation: Isolation | None = None
+    isolation_requests: int = 0
+    attempts: int = 0
+    incomplete: int = 0
+    reduce: int = 0
+    first_sent_at_ms: int | None = None
+    maybe_delivered: bool = False
+    error: MetaError | None = None
+
+    def trial(self) -> list[Prepared]:
+        return self.events if self.isolation is None else self.isolation.trial()
+
+    def waiting(self) -> list[Prepared]:
+        return self.events if self.isolation is None else self.isolation.events
+
+    def forget(self, gone: Callable[[Prepared], bool]) -> None:
+        if self.isolation is not None:
+            self.isolation.forget(gone)
+        else:
+            self.events = [event for event in self.events if not gone(event)]
+
+    def take_out(self, events: list[Prepared]) -> None:
+        ids = {id(event) for event in events}
+        self.forget(lambda event: id(event) in ids)
+
+    def put_together(self) -> None:
+        self.events, self.isolation = self.waiting(), None
+
+    def part(self, events: list[Prepared]) -> "_Parcel":
+        return replace(self, events=events, isolation=None)
+
+
+class Outbox:
+    """The queue of one destination."""
+
+    def __init__(
+        self,
+        *,
+        destination: PixelId,
+        requests_max: int,
+        isolation_requests_max: int,
+        is_over: Callable[[int], bool],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.destination = destination
+        self._requests_max = requests_max
+        self._isolation_requests_max = isolation_requests_max
+        self._is_over = is_over
+        self._jitter = jitter  # from 0 to 1
+        self._ready: deque[_Parcel] = deque()
+        self._late: deque[_Parcel] = deque()  # isolations over their budget: behind fresh batches
+        self._in_flight: dict[str, _Parcel] = {}
+        self._requests = 0
+        self._allowance = requests_max
+        self._failures = 0
+        self._open_at = 0.0
+        self._refused_alone: set[str] = set()
+        self.state = OutboxState.READY
+        self.halted: Halted | None = None
+        self.halted_at: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Outbox {self.destination} {self.state.value}: {len(self._ready)} ready, "
+            f"{len(self._late)} late, {len(self._in_flight)} in flight>"
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are out."""
+        return len(self._in_flight)
+
+    def waiting(self) -> Iterable[Prepared]:
+        """Every event in here, sent or not."""
+        for parcel in (*self._in_flight.values(), *self._ready, *self._late):
+            yield from parcel.waiting()
+
+    def offer(self, batch: Batch) -> None:
+        """Take a closed window."""
+        self._ready.append(_Parcel(batch.key, batch.batch_id, list(batch.events)))
+
+    def due(self, now: float, now_ms: int) -> Due:
+        """What may go out at this moment."""
+        requests: list[Request] = []
+        rejected: list[Rejected] = []
+        while now >= self._open_at and len(self._in_flight) < self._requests_now():
+            parcel = self._next_parcel()
+            if parcel is None:
+                break
+            rejected += self._overdue(parcel, now_ms)
+            if parcel.trial():
+                requests.append(self._send(parcel, now_ms))
+        return Due(requests, rejected)
+
+    def answered(self, request_id: str, verdict: Verdict, now: float) -> list[Delivered | Rejected]:
+        """What an answer settles. Unknown ids settle nothing: their parcel was given up."""
+        parcel = self._in_flight.pop(request_id, None)
+        if parcel is None:
+            return []
+        settled: list[Delivered | Rejected] = []
+        match verdict:
+            case Accepted():
+                settled += self._accepted(parcel, verdict)
+            case Refused(error):
+                settled += self._refused(parcel, error, now)
+            case Incomplete():
+                settled += self._incomplete(parcel, verdict)
+            case Split(error):
+                parcel.error = error
+                settled += self._split(parcel, Reason.REFUSED_BY_META)
+            case Retry():
+                self._retry(parcel, verdict, now)
+            case Throttled(error, wait_seconds):
+                self._throttled(parcel, error, wait_seconds, now)
+            case Halted():
+                self._halt(verdict, now)
+                self._ready.appendleft(parcel)
+        return settled
+
+    def overdue(self, now_ms: int) -> list[Rejected]:
+        """Reject what has become too old while it waited."""
+        return [r for parcel in self._queued() for r in self._overdue(parcel, now_ms)]
+
+    def spill(self, events_max: int) -> list[Rejected]:
+        """Give up the oldest events of a halted destination, so that others can go on."""
+        assert self.halted is not None, "only a halted destination is spilled"
+        spilled: list[Rejected] = []
+        for parcel in self._queued():
+            if len(spilled) >= events_max:
+                break
+            detail = f"the destination has been halted ({self.halted.reason.value})"
+            parcel.error = self.halted.error
+            waiting = parcel.waiting()[: events_max - len(spilled)]
+            parcel.take_out(waiting)
+            spilled += [
+                self._rejected(parcel, event, Reason.DESTINATION_HALTED, detail)
+                for event in waiting
+            ]
+        return spilled
+
+    def forget(self) -> None:
+        """Drop what belongs to tenures that are over. What is in flight is asked when it is back:
+        its answer settles nothing, and it is not sent again."""
+        for parcel in self._queued():
+            parcel.forget(self._gone)
+
+    def nudge(self, now: float) -> None:
+        """Something changed (a new token, say): try again now."""
+        if self.state is not OutboxState.THROTTLED:
+            self._open_at = min(self._open_at, now)
+
+    def _requests_now(self) -> int:
+        return 1 if self.halted is not None else min(self._allowance, self._requests_max)
+
+    def _queued(self) -> list[_Parcel]:
+        return [*self._ready, *self._late]
+
+    def _gone(self, event: Prepared) -> bool:
+        return self._is_over(event.record.tenure)
+
+    def _next_parcel(self) -> _Parcel | None:
+        for queue in (self._ready, self._late):
+            while queue:
+                parcel = queue.popleft()
+                parcel.forget(self._gone)
+                if parcel.trial():
+                    return self._probe(parcel) if self.halted is not None else parcel
+        return None
+
+    def _probe(self, parcel: _Parcel) -> _Parcel:
+        """While halted one event is risked, not a batch; the others keep their place."""
+        if parcel.isolation is not None or len(parcel.events) == 1:
+            return parcel
+        probe = parcel.part(parcel.events[:1])
+        parcel.events = parcel.events[1:]
+        if self.halted is not None and self.halted.reason is HaltReason.EVERY_EVENT_REFUSED:
+            self._ready.append(parcel)  # the next probe is of another batch, if there is one
+        else:
+            self._ready.appendleft(parcel)
+        return probe
+
+    def _send(self, parcel: _Parcel, now_ms: int) -> Request:
+        self._requests += 1
+        request_id = f"{parcel.batch_id}.{self._requests}"
+        parcel.attempts += 1
+        parcel.first_sent_at_ms = parcel.first_sent_at_ms or now_ms
+        if parcel.isolation is not None:
+            parcel.isolation_requests += 1
+        self._in_flight[request_id] = parcel
+        events = tuple(parcel.trial())
+        return Request(request_id, parcel.key, parcel.batch_id, events)
+
+    def _accepted(self, parcel: _Parcel, verdict: Accepted) -> list[Delivered | Rejected]:
+        self._failures = 0
+        self._refused_alone.clear()
+        self._allowance = min(self._allowance + 1, self._requests_max)
+        self.state, self.halted, self.halted_at = OutboxState.READY, None, None
+        if parcel.isolation is None:
+            return [Delivered(event, verdict.trace_id) for event in parcel.events]
+        delivered = parcel.isolation.accepted()
+        return [
+            *(Delivered(event, verdict.trace_id) for event in delivered),
+            *self._next_trial(parcel),
+        ]
+
+    def _refused(self, parcel: _Parcel, error: MetaError, now: float) -> list[Delivered | Rejected]:
+        parcel.error = error
+        trial = parcel.trial()
+        if self.halted is not None and self.halted.reason is not HaltReason.EVERY_EVENT_REFUSED:
+            # Meta judges events again, so that whatever halted the destination is over.
+            self.state, self.halted, self.halted_at = OutboxState.READY, None, None
+        if len(trial) == 1:
+            self._refused_alone.add(trial[0].event_id)
+            if len(self._refused_alone) >= REFUSED_ALONE_MAX:
+                return self._every_event_refused(parcel, error, now)
+        if parcel.isolation is None:
+            parcel.isolation = Isolation(parcel.events)
+            parcel.events = []
+        else:
+            parcel.isolation.refused()
+        return self._next_trial(parcel)
+
+    def _every_event_refused(
+        self, parcel: _Parcel, error: MetaError, now: float
+    ) -> list[Delivered | Rejected]:
+        """A wrong mapping or deploy must not flush the topic into the dead letters: hold all."""
+        self._halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
+        parcel.put_together()
+        self._ready.append(parcel)
+        return []
+
+    def _next_trial(self, parcel: _Parcel) -> list[Delivered | Rejected]:
+        """Settle what the last trial has proved, and queue the next one."""
+        assert parcel.isolation is not None, "only a refused batch has trials"
+        parcel.isolation.forget(self._gone)
+        settled: list[Delivered | Rejected] = []
+        bad = parcel.isolation.found()
+        if bad is not None:
+            detail = "Meta refuses this event"
+            settled.append(self._rejected(parcel, bad, Reason.REFUSED_BY_META, detail))
+        if parcel.isolation.events:
+            within = parcel.isolation_requests < self._isolation_requests_max
+            (self._ready.appendleft if within else self._late.append)(parcel)
+        return settled
+
+    def _incomplete(self, parcel: _Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
+        """The same ids once more, then smaller requests, down to the event that is not taken."""
+        parcel.incomplete += 1
+        parcel.maybe_delivered = True
+        parcel.error = MetaError(http_status=200, trace_id=verdict.trace_id)
+        if parcel.incomplete == 1:
+            self._late.append(parcel)
+            return []
+        return self._split(parcel, Reason.NOT_RECEIVED)
+
+    def _split(self, parcel: _Parcel, reason: Reason) -> list[Delivered | Rejected]:
+        parcel.forget(self._gone)
+        events = parcel.waiting()
+        if len(events) == 1:
+            detail = {
+                Reason.NOT_RECEIVED: "Meta answered 200 but received no event",
+                Reason.REFUSED_BY_META: "Meta refuses a request of this one event as too large",
+            }[reason]
+            return [self._rejected(parcel, events[0], reason, detail)]
+        half = len(events) // 2
+        for part in (events[half:], events[:half]):
+            if part:
+                self._ready.appendleft(parcel.part(part))
+        return []
+
+    def _retry(self, parcel: _Parcel, verdict: Retry, now: float) -> None:
+        parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
+        parcel.error = verdict.error
+        if verdict.error is not None and verdict.error.code == 1:
+            # "Please reduce the amount of data" comes as code 1: repeating it never works.
+            parcel.reduce += 1
+        if parcel.reduce >= 2 and len(parcel.trial()) > 1:
+            parcel.reduce = 0
+            self._split(parcel, Reason.REFUSED_BY_META)
+        else:
+            self._ready.append(parcel)
+        self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+
+    def _throttled(
+        self, parcel: _Parcel, error: MetaError, wait_seconds: float, now: float
+    ) -> None:
+        parcel.error = error
+        self._ready.appendleft(parcel)
+        first, longest = THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS
+        self._wait(OutboxState.THROTTLED, first, longest, wait_seconds, now)
+
+    def _wait(
+        self, state: OutboxState, first: float, longest: float, at_least: float, now: float
+    ) -> None:
+        """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
+        if now < self._open_at and self.state is state:
+            return  # requests that were out together fail together: that is one failure
+        wait = min(longest, first * 2**self._failures)
+        wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
+        self._failures = min(self._failures + 1, 16)
+        self._open_at = max(self._open_at, now + max(wait, at_least))
+        self._allowance = 1
+        if self.halted is None:
+            self.state = state
+
+    def _halt(self, verdict: Halted, now: float) -> None:
+        repeated = self.halted is not None
+        if repeated and now < self._open_at:
+            return
+        self._failures = min(self._failures + 1, 16) if repeated else 0
+        self.halted_at = self.halted_at if repeated else now
+        self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
+        self._open_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
+
+    def _overdue(self, parcel: _Parcel, now_ms: int) -> list[Rejected]:
+        waiting = parcel.waiting()
+        sent_at = parcel.first_sent_at_ms
+        if parcel.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
+            over, reason = waiting, Reason.OUTCOME_UNKNOWN
+            detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
+        else:
+            over = [event for event in waiting if event.expires_at_ms <= now_ms]
+            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
+        if not over:
+            return []
+        parcel.take_out(over)
+        return [self._rejected(parcel, event, reason, detail) for event in over]
+
+    def _rejected(self, parcel: _Parcel, event: Prepared, reason: Reason, detail: str) -> Rejected:
+        return Rejected(
+            record=event.record,
+            reason=reason,
+            detail=detail,
+            destination=event.destination,
+            event_name=event.event_name,
+            event_id=event.event_id,
+            event_time_ms=event.event_time_ms,
+            expires_at_ms=event.expires_at_ms,
+            error=parcel.error,
+            attempts=parcel.attempts,
+            first_sent_at_ms=parcel.first_sent_at_ms,
+            maybe_delivered=parcel.maybe_delivered,
+            batch_id=parcel.batch_id,
+        )

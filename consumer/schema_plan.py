@@ -1,0 +1,252 @@
+"""A writer's schema → how to read our event out of it. Made once per schema, used per record.
+
+Decoding with a reader's schema that differs from the writer's costs twice as much as decoding
+with the writer's alone, so the common case avoids it: the writer's schema is compared with ours
+once, field by field, and what differs (a name, the unit of a time, a decimal) becomes a small
+conversion. Names of records and namespaces are not compared: a publisher may call its record as
+it likes. Where no such plan is possible, Avro's own schema resolution is used.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastavro
+from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
+
+Convert = Callable[[Any], Any]
+
+_NODES_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How records of one writer's schema are read.
+
+    ``reader`` is None when the writer's schema alone suffices and ``convert`` (None: nothing
+    to do) makes our names and types of what was read. ``time_per_ms`` is how many units of the
+    writer's event time make a millisecond; 0 says that the writer named no unit.
+    """
+
+    writer: Any
+    reader: Any
+    convert: Convert | None
+    time_per_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableSchema:
+    """A schema that no event of ours can be read from, and why."""
+
+    detail: str
+
+
+def event_schema() -> dict[str, Any]:
+    """The schema that publishers write, ``conversion_event.avsc``, as JSON."""
+    text = files("consumer").joinpath("conversion_event.avsc").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def schema_fingerprint(schema: Any) -> bytes:
+    """The 8 bytes of CRC-64-AVRO that single-object encoding carries, little-endian."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+def plan_reading(schema: Any) -> ReadPlan | UnusableSchema:
+    """Compare a writer's schema (parsed JSON) with ours.
+
+    Schemas that could be used to exhaust stack or memory are unusable: ones that contain
+    themselves, arrays whose items take no bytes, and records nested into a multitude.
+    """
+    try:
+        named: dict[str, Any] = {}
+        writer = fastavro.parse_schema(_plain(schema), named)
+        _nodes(writer, named, (), {})
+    except (SchemaParseException, _Unbounded, KeyError, TypeError, ValueError) as error:
+        return UnusableSchema(f"the schema cannot be used: {type(error).__name__}: {error}")
+    time_per_ms = _time_per_ms(schema)
+    ours = _our_schema()
+    try:
+        convert = _plan_type(ours, writer, named)
+    except _NoPlanError:
+        return ReadPlan(writer=writer, reader=ours, convert=None, time_per_ms=time_per_ms)
+    return ReadPlan(writer=writer, reader=None, convert=convert, time_per_ms=time_per_ms)
+
+
+class _NoPlanError(Exception):
+    """Our field cannot be taken from the writer's by a conversion of ours."""
+
+
+class _Unbounded(Exception):
+    """Reading by this schema has no bound."""
+
+
+@cache
+def _our_schema() -> Any:
+    return fastavro.parse_schema(_plain(event_schema()))
+
+
+def _plain(schema: Any) -> Any:
+    """The schema without logical types, but for decimals: a ``datetime`` per record costs more
+    than the whole plan, and a plain long is what we want."""
+    if isinstance(schema, list):
+        return [_plain(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    keep = schema.get("logicalType") == "decimal"
+    return {
+        key: value if key == "default" else _plain(value)
+        for key, value in schema.items()
+        if keep or key != "logicalType"
+    }
+
+
+def _time_per_ms(schema: Any) -> int:
+    fields = schema.get("fields", ()) if isinstance(schema, dict) else ()
+    for candidate in fields:
+        if "eventTime" in (candidate["name"], *candidate.get("aliases", ())):
+            return _unit(candidate["type"])
+    return 0
+
+
+def _unit(kind: Any) -> int:
+    for branch in kind if isinstance(kind, list) else [kind]:
+        logical = branch.get("logicalType", "") if isinstance(branch, dict) else ""
+        for ending, per_ms in (("-millis", 1), ("-micros", 1_000), ("-nanos", 1_000_000)):
+            if logical.endswith("timestamp" + ending):
+                return per_ms
+    return 0
+
+
+def _nodes(
+    schema: Any, named: Mapping[str, Any], inside: tuple[str, ...], known: dict[str, int]
+) -> int:
+    """How many values one event of this schema holds at most, arrays and maps counted as one."""
+    if isinstance(schema, list):
+        return sum(_nodes(branch, named, inside, known) for branch in schema)
+    if isinstance(schema, str):
+        if schema in inside:
+            raise _Unbounded(f"{schema} contains itself")
+        if schema not in named:
+            return 1
+        if schema not in known:
+            known[schema] = _nodes(named[schema], named, inside, known)
+        return known[schema]
+    match schema["type"]:
+        case "record" | "error":
+            within = (*inside, schema["name"])
+            count = 1 + sum(_nodes(f["type"], named, within, known) for f in schema["fields"])
+            if count > _NODES_MAX:
+                raise _Unbounded(f"one event would hold more than {_NODES_MAX} values")
+            return count
+        case "array":
+            if _takes_no_bytes(schema["items"], named):
+                raise _Unbounded("an array of items that take no bytes")
+            return 1 + _nodes(schema["items"], named, inside, known)
+        case "map":
+            return 1 + _nodes(schema["values"], named, inside, known)
+        case nested if isinstance(nested, dict | list):
+            return _nodes(nested, named, inside, known)
+        case _:
+            return 1
+
+
+def _takes_no_bytes(schema: Any, named: Mapping[str, Any]) -> bool:
+    if isinstance(schema, str):
+        return schema == "null" or (schema in named and _takes_no_bytes(named[schema], named))
+    if isinstance(schema, list):
+        return False  # a union has at least its branch's number
+    match schema["type"]:
+        case "record" | "error":
+            return all(_takes_no_bytes(entry["type"], named) for entry in schema["fields"])
+        case "fixed":
+            return bool(schema["size"] == 0)
+        case other:
+            return bool(other == "null")
+
+
+def _plan_type(ours: Any, theirs: Any, named: Mapping[str, Any]) -> Convert | None:
+    """A conversion of their values into ours, None when they are the same already."""
+    wanted = _without_null(ours)
+    given = _without_null(theirs)
+    if isinstance(given, str) and given in named:
+        given = named[given]
+    convert = _plan_concrete(wanted, given, named)
+    if convert is None or not isinstance(theirs, list):
+        return convert
+    return lambda value: None if value is None else convert(value)
+
+
+def _without_null(schema: Any) -> Any:
+    if not isinstance(schema, list):
+        return schema
+    branches = [branch for branch in schema if branch != "null"]
+    if len(branches) != 1:
+        raise _NoPlanError
+    return branches[0]
+
+
+def _plan_concrete(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert | None:
+    want = wanted if isinstance(wanted, str) else wanted["type"]
+    have = given if isinstance(given, str) else given["type"]
+    decimal = isinstance(given, dict) and given.get("logicalType") == "decimal"
+    match want, have:
+        case "record", "record":
+            return _plan_record(wanted, given, named)
+        case "array", "array":
+            item = _plan_type(wanted["items"], given["items"], named)
+            return None if item is None else lambda values: [item(value) for value in values]
+        case "map", "map":
+            entry = _plan_type(wanted["values"], given["values"], named)
+            if entry is None:
+                return None
+            return lambda values: {key: entry(value) for key, value in values.items()}
+        case "double", "bytes" | "fixed" if decimal:
+            return float
+        case "double", "float" | "double" | "int" | "long":
+            return None
+        case "long", "int" | "long":
+            return None
+        case "string", "string" | "enum":
+            return None
+        case "string", "bytes" if not decimal:
+            return lambda value: value.decode("utf-8")
+        case "boolean", "boolean":
+            return None
+        case _:
+            raise _NoPlanError
+
+
+def _plan_record(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert | None:
+    steps: list[tuple[str, str, Convert | None]] = []
+    for entry in wanted["fields"]:
+        source = _matching_field(entry, given["fields"])
+        if source is None:
+            if "default" not in entry:
+                raise _NoPlanError
+            continue
+        steps.append(
+            (entry["name"], source["name"], _plan_type(entry["type"], source["type"], named))
+        )
+    if all(name == source and convert is None for name, source, convert in steps):
+        return None
+
+    def read(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: values[source] if convert is None else convert(values[source])
+            for name, source, convert in steps
+        }
+
+    return read
+
+
+def _matching_field(entry: Any, candidates: list[Any]) -> Any:
+    names = {entry["name"], *entry.get("aliases", ())}
+    by_name = next((field for field in candidates if field["name"] in names), None)
+    return by_name or next(
+        (field for field in candidates if names & set(field.get("aliases", ()))), None
+    )

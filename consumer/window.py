@@ -1,0 +1,101 @@
+"""Prepared events → batches: one open window per destination and kind of request.
+
+A window closes when it holds ``events_max`` events, when one more would exceed ``bytes_max``, or
+when its oldest event has waited ``seconds_max``. Times are monotonic seconds, given by the caller.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from itertools import count
+
+from consumer.model import Batch, Closing, Prepared, TopicPartition, WindowKey
+
+BYTES_PER_REQUEST = 512
+"""What a body needs besides its events: brackets, token, test code."""
+
+
+@dataclass(slots=True)
+class _Window:
+    opened_at: float
+    events: list[Prepared] = field(default_factory=list)
+    size_bytes: int = BYTES_PER_REQUEST
+
+
+class Windows:
+    """All open windows. Every method that closes some returns their batches."""
+
+    def __init__(
+        self, *, events_max: int, bytes_max: int, seconds_max: float, batch_prefix: str
+    ) -> None:
+        self._events_max = events_max
+        self._bytes_max = bytes_max
+        self._seconds_max = seconds_max
+        self._batch_prefix = batch_prefix
+        self._numbers = count(1)
+        self._open: dict[WindowKey, _Window] = {}
+
+    def __repr__(self) -> str:
+        return f"<Windows {len(self._open)} open, {self.events} events>"
+
+    @property
+    def events(self) -> int:
+        """How many events wait in open windows."""
+        return sum(len(window.events) for window in self._open.values())
+
+    def add(self, event: Prepared, now: float) -> list[Batch]:
+        """Put an event into its window; whatever that closes is returned."""
+        key = WindowKey(event.destination, event.test_code, event.aged)
+        size_bytes = len(event.body) + 1
+        closed: list[Batch] = []
+        window = self._open.get(key)
+        if window is not None and window.size_bytes + size_bytes > self._bytes_max:
+            closed.append(self._close(key, Closing.BYTES))
+            window = None
+        if window is None:
+            window = self._open[key] = _Window(opened_at=now)
+        window.events.append(event)
+        window.size_bytes += size_bytes
+        if len(window.events) >= self._events_max:
+            closed.append(self._close(key, Closing.FULL))
+        return closed
+
+    def due(self, now: float) -> list[Batch]:
+        """Close the windows whose oldest event has waited long enough."""
+        old = [
+            key for key, window in self._open.items() if now - window.opened_at >= self._seconds_max
+        ]
+        return [self._close(key, Closing.AGE) for key in old]
+
+    def close_all(self) -> list[Batch]:
+        """Close every window, for a shutdown."""
+        return [self._close(key, Closing.DRAIN) for key in list(self._open)]
+
+    def close_holding(self, partitions: Collection[TopicPartition]) -> list[Batch]:
+        """Close the windows that hold an event of these partitions, before they are given up."""
+        holding = [
+            key
+            for key, window in self._open.items()
+            if any(event.record.partition in partitions for event in window.events)
+        ]
+        return [self._close(key, Closing.DRAIN) for key in holding]
+
+    def forget(self, is_over: Callable[[int], bool]) -> None:
+        """Drop events whose tenure is over: their next owner reads them again."""
+        for key, window in list(self._open.items()):
+            kept = [event for event in window.events if not is_over(event.record.tenure)]
+            if len(kept) == len(window.events):
+                continue
+            if kept:
+                window.events = kept
+                window.size_bytes = BYTES_PER_REQUEST + sum(len(e.body) + 1 for e in kept)
+            else:
+                del self._open[key]
+
+    def _close(self, key: WindowKey, closed_by: Closing) -> Batch:
+        window = self._open.pop(key)
+        return Batch(
+            key=key,
+            batch_id=f"{self._batch_prefix}-{next(self._numbers)}",
+            events=tuple(window.events),
+            closed_by=closed_by,
+        )
