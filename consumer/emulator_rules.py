@@ -22,7 +22,7 @@ FUTURE_SECONDS = 300
 
 
 class Refusal(NamedTuple):
-    """One error of Meta's: ``status`` is HTTP's, ``index`` the event at fault where it is one's."""
+    """One error of Meta's: ``status`` is HTTP's; ``event_index`` and ``path`` say where."""
 
     code: int
     message: str = "Invalid parameter"
@@ -32,34 +32,34 @@ class Refusal(NamedTuple):
     kind: str = "OAuthException"
     status: int = 400
     is_transient: bool | None = None
-    index: int | None = None
+    event_index: int | None = None
     path: str = ""
 
     @property
     def label(self) -> str:
         """``100/2804003``, or ``190`` where there is no subcode: the key in the statistics."""
-        return f"{self.code}/{self.subcode}" if self.subcode else str(self.code)
+        return str(self.code) if self.subcode is None else f"{self.code}/{self.subcode}"
 
     def body(self, *, trace_id: str, hints: str) -> bytes:
         """Meta's JSON for this error; ``hints`` is ``none``, ``path`` or ``index``."""
-        error: dict[str, Any] = {"message": self.message, "type": self.kind, "code": self.code}
-        user_message = self.user_message
-        if self.index is not None and hints == "path":
-            where = f"$['data'][{self.index}]{self.path}"
-            error["message"] = f"{self.message}: {where}"
-            user_message = f'{user_message or self.message} (param "{where}")'
-        if self.index is not None and hints == "index":
-            # The retired Offline Conversions API put it there, and as a string of JSON.
-            error["error_data"] = orjson.dumps({"event_index": self.index}).decode()
+        message, user_message, data = self.message, self.user_message, None
+        if self.event_index is not None and hints == "path":
+            where = f"$['data'][{self.event_index}]{self.path}"
+            message = f"{message}: {where}"
+            user_message = f'{(user_message or "").rstrip(".")} on param "{where}".'
+        elif self.event_index is not None and hints == "index":
+            # The retired Offline Conversions API put it there, and as JSON inside a string.
+            data = orjson.dumps({"event_index": self.event_index}).decode()
         optional = {
             "error_subcode": self.subcode,
             "is_transient": self.is_transient,
+            "error_data": data,
             "error_user_title": self.title,
             "error_user_msg": user_message,
         }
+        error: dict[str, Any] = {"message": message, "type": self.kind, "code": self.code}
         error |= {name: value for name, value in optional.items() if value is not None}
-        error["fbtrace_id"] = trace_id
-        return orjson.dumps({"error": error})
+        return orjson.dumps({"error": error | {"fbtrace_id": trace_id}})
 
 
 def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
@@ -68,18 +68,16 @@ def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
     ``now`` is wall-clock seconds, ``raw`` the body that ``data`` was decoded from.
     """
     if not isinstance(data, list):
-        return _invalid("(#100) param data must be an array.")
-    if not data:
-        return _invalid("(#100) param data must be non-empty.")
-    if len(data) > EVENTS_MAX:
-        return _invalid(f"(#100) param data must have at most {EVENTS_MAX} elements.")
-    suspicious = EMPTY_HASH in raw.lower()
+        return _invalid("data must be an array.")
+    if not 0 < len(data) <= EVENTS_MAX:
+        return _invalid(f"data must have between 1 and {EVENTS_MAX} elements.")
+    suspicious = _EMPTY_HASH in raw.lower()
     for index, event in enumerate(data):
         refusal = _judge_event(event, now)
         if refusal is None and suspicious:
             refusal = _empty_hash(event)
         if refusal is not None:
-            return refusal._replace(index=index)
+            return refusal._replace(event_index=index)
     return None
 
 
@@ -91,47 +89,80 @@ def _judge_event(event: Any, now: float) -> Refusal | None:
         or _time(event, now)
         or _user_data(event.get("user_data") or {})
         or _custom_data(event.get("custom_data") or {})
-        or _purchase(event)
+        or _money(event["event_name"], event.get("custom_data") or {})
         or _data_processing(event)
         or _app(event)
         or _messaging(event)
-        or _marker(event)
+        or _marker(event.get("custom_data") or {})
     )
 
 
-# Meta refuses a key that it does not know, with the path to it (seen live, for the event itself
-# and for an element of contents); custom_data is the one place for names of one's own.
+# Meta's subcodes for an event at fault: its title, and what to do about it in our words.
+_SUBCODES: Mapping[int, tuple[str, str]] = {
+    2804003: ("Event Timestamp Too Old", "The event is older than 7 days (62 in a store)."),
+    # That Meta refuses the future is reported, with which subcode is not: this one is made up.
+    2804004: ("Event Timestamp In The Future", "The event has not happened yet."),
+    2804009: ("Missing Value for Purchase Event", "A purchase needs a value that is a number."),
+    2804010: ("Missing Currency for Purchase Event", "A purchase needs a currency of 3 letters."),
+    2804016: ("User Parameter Not Hashed", "Hash all user parameters as SHA256."),
+    2804019: ("Server Side Api Parameter Error", "There is a key that is not known here."),
+    2804043: ("Invalid extended device info parameter", "extinfo needs its versions, 16 in all."),
+    2804050: (
+        "You haven't added sufficient customer information parameter data for this event",
+        "The customer information is missing, or too broad to find anybody by it.",
+    ),
+    2804063: ("Missing messaging channel parameter", "Say on which channel they talked."),
+    2804066: ("Messaging Event Invalid Event Type", "This event name is not for messaging."),
+}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Meta refuses a key that it does not know, with the path to it: seen live for the event itself
+# and for an element of contents. Only custom_data is free for names of one's own.
 _EVENT_TYPES: Mapping[str, type] = {
-    "event_name": str,
-    "event_time": int,
-    "event_id": str,
-    "event_source_url": str,
-    "referrer_url": str,
-    "action_source": str,
-    "user_data": dict,
-    "custom_data": dict,
-    "app_data": dict,
-    "original_event_data": dict,
+    **dict.fromkeys(_words("event_name event_id action_source event_source_url"), str),
+    **dict.fromkeys(_words("referrer_url customer_segmentation messaging_channel"), str),
+    **dict.fromkeys(_words("user_data custom_data app_data original_event_data"), dict),
     "attribution_data": dict,
+    "advanced_measurement_table": str,
+    "event_time": int,
     "opt_out": bool,
     "data_processing_options": list,
     "data_processing_options_country": int,
     "data_processing_options_state": int,
-    "customer_segmentation": str,
-    "messaging_channel": str,
-    "advanced_measurement_table": str,
 }
-_ACTION_SOURCES = frozenset(
-    "email website app phone_call chat physical_store system_generated business_messaging "
-    "other".split()
+_ACTION_SOURCES = _words(
+    "email website app phone_call chat physical_store system_generated business_messaging other"
 )
+_MESSAGING_CHANNELS = _words("whatsapp messenger instagram")
+_MESSAGING_EVENTS = _words(
+    "LeadSubmitted Purchase AddToCart InitiateCheckout ViewContent QualifiedLead OrderCreated "
+    "OrderShipped OrderDelivered OrderCanceled OrderReturned CartAbandoned RatingProvided "
+    "ReviewProvided"
+)
+_CONTENT_KEYS = _words("id quantity item_price title description brand category delivery_category")
+_HASH = re.compile(r"[0-9A-Fa-f]{64}(?:\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg))?").fullmatch
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
+_EMPTY_HASH = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+# Too broad to find anybody: an event is refused whose keys are a subset of one of these.
+_INSUFFICIENT = (
+    _words("ct country st zp ge client_user_agent"),
+    _words("db client_user_agent"),
+    _words("fn ge"),
+    _words("ln ge"),
+)
+_ABSENT = (str, list, type(None))
+_NUMBERS = (int, float)
 
 
 def _shape(event: dict[str, Any]) -> Refusal | None:
     for key, value in event.items():
         expected = _EVENT_TYPES.get(key)
         if expected is None:
-            return _unexpected_key(key, "")
+            return _unexpected_key(key)
         # type() and not isinstance(): a boolean is no number.
         if value is not None and type(value) is not expected:
             return _invalid(f"{key} has the wrong type.", f"['{key}']")
@@ -148,96 +179,58 @@ def _time(event: dict[str, Any], now: float) -> Refusal | None:
     age = now - event["event_time"]
     in_store = event["action_source"] == "physical_store"
     if age > (STORE_MAX_AGE_SECONDS if in_store else MAX_AGE_SECONDS):
-        return _refused(
-            2804003,
-            "Event Timestamp Too Old",
-            "The timestamp for this event is too far in the past. Events need to be sent from your"
-            " server within 7 days of when they occurred. Enter a timestamp that has occurred"
-            " within the last 7 days.",
-            "['event_time']",
-        )
-    if age < -FUTURE_SECONDS:
-        # That Meta refuses the future is reported, with which subcode is not: this one is made up.
-        title = "Event Timestamp In The Future"
-        return _refused(2804004, title, "The event has not happened yet.", "['event_time']")
-    return None
-
-
-_HASH = re.compile(r"[0-9A-Fa-f]{64}(?:\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg))?").fullmatch
-EMPTY_HASH = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-# Too broad to match anybody: an event is refused whose keys are a subset of one of these.
-_INSUFFICIENT = (
-    frozenset(("ct", "country", "st", "zp", "ge", "client_user_agent")),
-    frozenset(("db", "client_user_agent")),
-    frozenset(("fn", "ge")),
-    frozenset(("ln", "ge")),
-)
+        return _refused(2804003, "['event_time']")
+    return _refused(2804004, "['event_time']") if age < -FUTURE_SECONDS else None
 
 
 def _user_data(user: dict[str, Any]) -> Refusal | None:
     present = set()
     for key, value in user.items():
-        check = _USER_CHECKS.get(key)
-        if check is None:
+        fits = _USER_DATA.get(key)
+        if fits is None:
+            # Strictness of ours: a plaintext key beside the hashed ones must not pass unnoticed.
             return _unexpected_key(key, "['user_data']")
-        if value is None or value in ("", []):
+        if not value and type(value) in _ABSENT:
             continue
-        if (refusal := check(key, value)) is not None:
-            return refusal
+        if not fits(value):
+            wrong_type = _invalid(f"{key} has the wrong type.", f"['user_data']['{key}']")
+            return _not_hashed(key) if fits is _hashed else wrong_type
         present.add(key)
-    if any(present <= broad for broad in _INSUFFICIENT):
-        return _refused(
-            2804050,
-            "You haven't added sufficient customer information parameter data for this event",
-            "The customer information is missing, or too broad to find anybody by it.",
-            "['user_data']",
-        )
+    for broad in _INSUFFICIENT:
+        if present <= broad:
+            return _refused(2804050, "['user_data']")
     return None
 
 
-def _hashed(key: str, value: Any) -> Refusal | None:
+def _hashed(value: Any) -> bool:
     for one in value if type(value) is list else (value,):
         if type(one) is not str or _HASH(one) is None:
-            return _not_hashed(key)
-    return None
+            return False
+    return True
 
 
-def _texts(key: str, value: Any) -> Refusal | None:
-    every = value if type(value) is list else [value]
-    return None if all(type(one) is str and one for one in every) else _wrong_user_type(key)
+def _text(value: Any) -> bool:
+    return type(value) is str
 
 
-def _text(key: str, value: Any) -> Refusal | None:
-    return None if type(value) is str else _wrong_user_type(key)
+def _texts(value: Any) -> bool:
+    return all(type(one) is str and one for one in (value if type(value) is list else (value,)))
 
 
-def _text_or_number(key: str, value: Any) -> Refusal | None:
-    return None if type(value) in (str, int) else _wrong_user_type(key)
+def _lead_id(value: Any) -> bool:
+    return type(value) is int and 15 <= len(str(value)) <= 17
 
 
-def _lead_id(key: str, value: Any) -> Refusal | None:
-    fits = type(value) is int and 15 <= len(str(value)) <= 17
-    return None if fits else _wrong_user_type(key)
-
-
-_USER_CHECKS: Mapping[str, Callable[[str, Any], Refusal | None]] = {
-    **dict.fromkeys("em ph fn ln db ge ct st zp country".split(), _hashed),
-    **dict.fromkeys("f5first f5last fi dobd dobm doby app_user_id".split(), _hashed),
+_USER_DATA: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(_words("em ph fn ln db ge ct st zp country"), _hashed),
+    **dict.fromkeys(_words("f5first f5last fi dobd dobm doby app_user_id"), _hashed),
+    **dict.fromkeys(_words("client_ip_address client_user_agent fbc fbp subscription_id"), _text),
+    **dict.fromkeys(_words("anon_id madid page_id page_scoped_user_id ctwa_clid"), _text),
+    **dict.fromkeys(_words("whatsapp_business_account_id ig_account_id ig_sid"), _text),
     "external_id": _texts,
     "lead_id": _lead_id,
-    "fb_login_id": _text_or_number,
-    **dict.fromkeys(
-        "client_ip_address client_user_agent fbc fbp subscription_id anon_id madid page_id "
-        "page_scoped_user_id ctwa_clid whatsapp_business_account_id ig_account_id ig_sid".split(),
-        _text,
-    ),
+    "fb_login_id": lambda value: type(value) in (str, int),
 }
-
-_CONTENT_KEYS = frozenset(
-    "id quantity item_price title description brand category delivery_category".split()
-)
-_NUMBERS = (int, float)
 
 
 def _custom_data(custom: dict[str, Any]) -> Refusal | None:
@@ -246,138 +239,219 @@ def _custom_data(custom: dict[str, Any]) -> Refusal | None:
             return _invalid(f"{key} must be a number.", f"['custom_data']['{key}']")
     if custom.get("content_ids") is not None and type(custom["content_ids"]) is not list:
         return _invalid("content_ids must be an array.", "['custom_data']['content_ids']")
-    contents = custom.get("contents")
+    contents, path = custom.get("contents"), "['custom_data']['contents']"
     if contents is None:
         return None
-    path = "['custom_data']['contents']"
     if type(contents) is not list or any(type(item) is not dict for item in contents):
         return _invalid("contents must be an array of objects.", path)
     for number, item in enumerate(contents):
-        if unknown := item.keys() - _CONTENT_KEYS:
-            return _unexpected_key(min(unknown), f"{path}[{number}]")
+        if not item.keys() <= _CONTENT_KEYS:
+            return _unexpected_key(min(item.keys() - _CONTENT_KEYS), f"{path}[{number}]")
     return None
 
 
-def _purchase(event: dict[str, Any]) -> Refusal | None:
-    """Value and currency: of the right kind for all events, required for a Purchase."""
-    custom = event.get("custom_data") or {}
-    required = event["event_name"] == "Purchase"
-    value, currency = custom.get("value"), custom.get("currency")
+def _money(event_name: str, custom: dict[str, Any]) -> Refusal | None:
+    """Value and currency: of the right kind wherever they are, required for a Purchase."""
+    required = event_name == "Purchase"
+    value, path = custom.get("value"), "['custom_data']['value']"
     if type(value) not in _NUMBERS and (required or value is not None):
-        path = "['custom_data']['value']"
-        if not required:
-            return _invalid("value must be a number.", path)
-        said = "A purchase needs a value that is a number."
-        return _refused(2804009, "Missing Value for Purchase Event", said, path)
-    letters = type(currency) is str and len(currency) == 3 and currency.isascii()
-    if not (letters and currency.isalpha()) and (required or currency is not None):
-        path = "['custom_data']['currency']"
-        if not required:
-            return _invalid("currency must be a code of three letters.", path)
-        said = "A purchase needs a currency code of three letters."
-        return _refused(2804010, "Missing Currency for Purchase Event", said, path)
+        return _refused(2804009, path) if required else _invalid("value must be a number.", path)
+    currency, path = custom.get("currency"), "['custom_data']['currency']"
+    fits = type(currency) is str and _CURRENCY.fullmatch(currency) is not None
+    if not fits and (required or currency is not None):
+        said = "currency must be a code of three letters."
+        return _refused(2804010, path) if required else _invalid(said, path)
     return None
 
 
 def _data_processing(event: dict[str, Any]) -> Refusal | None:
-    path = "['data_processing_options']"
     if any(option != "LDU" for option in event.get("data_processing_options") or ()):
-        return _invalid("data_processing_options knows LDU only.", path)
-    if event.get("data_processing_options_country") is not None:
-        state = event.get("data_processing_options_state")
-        return _invalid("A country needs a state beside it.", path) if state is None else None
+        return _invalid("The only option is LDU.", "['data_processing_options']")
+    country, state = "data_processing_options_country", "data_processing_options_state"
+    if event.get(country) is not None and event.get(state) is None:
+        return _invalid(f"{country} needs {state}.", f"['{state}']")
     return None
 
 
 def _app(event: dict[str, Any]) -> Refusal | None:
     if event["action_source"] != "app":
         return None
-    info = (event.get("app_data") or {}).get("extinfo")
-    fits = type(info) is list and len(info) == 16 and info[0] in ("a2", "i2")
-    if fits and type(info[4]) is str and info[4]:
+    info: Any = (event.get("app_data") or {}).get("extinfo")
+    known = type(info) is list and len(info) == 16 and info[0] in ("a2", "i2")
+    if known and type(info[4]) is str and info[4]:
         return None
-    return _refused(
-        2804043,
-        "Invalid extended device info parameter",
-        "extinfo has 16 elements; the version and that of the operating system are required.",
-        "['app_data']['extinfo']",
-    )
-
-
-_MESSAGING_EVENTS = frozenset(
-    "LeadSubmitted Purchase AddToCart InitiateCheckout ViewContent QualifiedLead OrderCreated "
-    "OrderShipped OrderDelivered OrderCanceled OrderReturned CartAbandoned RatingProvided "
-    "ReviewProvided".split()
-)
+    return _refused(2804043, "['app_data']['extinfo']")
 
 
 def _messaging(event: dict[str, Any]) -> Refusal | None:
     if event["action_source"] != "business_messaging":
         return None
-    channel, path = event.get("messaging_channel"), "['messaging_channel']"
-    if not channel:
-        said = "Say on which channel the conversation took place."
-        return _refused(2804063, "Missing messaging channel parameter", said, path)
-    if channel not in ("whatsapp", "messenger", "instagram"):
-        return _invalid("messaging_channel is unknown.", path)
-    if event["event_name"] not in _MESSAGING_EVENTS:
-        said = "This event name is not for messaging."
-        return _refused(2804066, "Messaging Event Invalid Event Type", said, "['event_name']")
-    return None
+    if not event.get("messaging_channel"):
+        return _refused(2804063, "['messaging_channel']")
+    if event["messaging_channel"] not in _MESSAGING_CHANNELS:
+        return _invalid("This messaging_channel is unknown.", "['messaging_channel']")
+    known = event["event_name"] in _MESSAGING_EVENTS
+    return None if known else _refused(2804066, "['event_name']")
 
 
-def _marker(event: dict[str, Any]) -> Refusal | None:
-    marker = (event.get("custom_data") or {}).get("emulator_refuse")
+def _marker(custom: dict[str, Any]) -> Refusal | None:
+    marker = custom.get("emulator_refuse")
     if marker is None:
         return None
-    said = "The event asks for this refusal."
     subcode = int(marker) if str(marker).isdecimal() else None
-    return _refused(subcode, "Refused On Request", said, "['custom_data']")
+    said = "The event asks to be refused."
+    return _invalid(said, "['custom_data']")._replace(subcode=subcode, title="Refused On Request")
 
 
 def _empty_hash(event: dict[str, Any]) -> Refusal | None:
-    """The hash of the empty text matches nobody: a sure sign of a mistake.
-
-    Meta was not seen to refuse it; this strictness is the emulator's own.
-    """
-    for fields in (event["user_data"], event):
+    """The hash of the empty text finds nobody, and is a sure sign of a mistake: our strictness."""
+    for path, fields in (("['user_data']", event["user_data"]), ("", event)):
         for key, value in fields.items():
-            if EMPTY_HASH in orjson.dumps(value).lower():
-                return _not_hashed(key)
+            if _EMPTY_HASH in orjson.dumps(value).lower():
+                return _not_hashed(key)._replace(path=f"{path}['{key}']")
     return None
 
 
-def _refused(subcode: int | None, title: str | None, user_message: str, path: str = "") -> Refusal:
-    """An event that is at fault, the way Meta says it."""
-    return Refusal(
-        code=100,
-        subcode=subcode,
-        title=title,
-        user_message=user_message,
-        is_transient=False,
-        path=path,
-    )
+def _refused(subcode: int, path: str) -> Refusal:
+    title, said = _SUBCODES[subcode]
+    return _invalid(said, path)._replace(subcode=subcode, title=title)
 
 
 def _invalid(said: str, path: str = "") -> Refusal:
-    return _refused(None, None, said, path)
+    return Refusal(code=100, user_message=said, is_transient=False, path=path)
 
 
-def _unexpected_key(key: str, path: str) -> Refusal:
-    said = f'Unexpected key "{key}"'
-    return _refused(2804019, "Server Side Api Parameter Error", said, path)
-
-
-def _wrong_user_type(key: str) -> Refusal:
-    return _invalid(f"{key} has the wrong type.", f"['user_data']['{key}']")
+def _unexpected_key(key: str, path: str = "") -> Refusal:
+    return _refused(2804019, path)._replace(user_message=f'Unexpected key "{key}".')
 
 
 def _not_hashed(key: str) -> Refusal:
-    return _refused(
-        2804016,
-        "User Parameter Not Hashed",
-        f"The {key} parameter isn\u2019t hashed. Hash all user parameters as SHA256, except for"
-        " client user agent, click ID, and browser ID. Any other user parameters that are not"
-        " hashed are automatically rejected by Facebook.",
-        f"['user_data']['{key}']",
-    )
+    refusal = _refused(2804016, f"['user_data']['{key}']")
+    said = f"The {key} parameter isn\u2019t hashed. {refusal.user_message}"
+    return refusal._replace(user_message=said)
+
+
+def _flag(value: Any) -> bool:
+    return value is True
+
+
+def _status(value: Any) -> bool:
+    return type(value) is int and 100 < value < 600
+
+
+def _amount(value: Any) -> bool:
+    return type(value) in _NUMBERS and value >= 0
+
+
+def _span(value: Any) -> bool:
+    two = type(value) is list and len(value) == 2
+    return two and all(map(_amount, value)) and bool(value[0] <= value[1])
+
+
+def _headers(value: Any) -> bool:
+    texts = type(value) is dict and all(type(text) is str for text in value.values())
+    return texts and all(f"{name}{text}".isprintable() for name, text in value.items())
+
+
+_ERROR_TYPES: Mapping[str, type] = {
+    "code": int,
+    "subcode": int,
+    "status": int,
+    "is_transient": bool,
+    "type": str,
+    "message": str,
+}
+
+
+def _error(value: Any) -> bool:
+    if type(value) is not dict or "code" not in value or not _status(value.get("status", 400)):
+        return False
+    return all(type(one) is _ERROR_TYPES.get(name) for name, one in value.items())
+
+
+_ACTIONS: Mapping[str, Callable[[Any], bool]] = {
+    "status": _status,
+    "error": _error,
+    "hang_seconds": _amount,
+    "reset": _flag,
+    "ok_with_error": _flag,
+    "accept_then_drop": _flag,
+    "accept_then_status": _status,
+    "events_received": lambda value: type(value) is int and value >= 0,
+    "truncate": lambda value: value in (True, "connection"),
+}
+_ADDITIONS: Mapping[str, Callable[[Any], bool]] = {
+    "body": lambda value: value in ("json", "html", "empty"),
+    "delay_seconds": _amount,
+    "latency_ms": _span,
+    "headers": _headers,
+}
+
+
+class Misbehaviour(NamedTuple):
+    """What is due for one request: at most one action, and what is added to its answer."""
+
+    action: str | None
+    value: Any
+    page: str
+    delay_seconds: float
+    headers: Mapping[str, str]
+
+
+class Misbehaviours:
+    """The rules of ``POST /_emulator/misbehave``, tried in order for each request.
+
+    The first rule with an action that fits the pixel, has times left and wins its throw decides;
+    rules that only add (``headers``, ``delay_seconds``, ``latency_ms``) do not end the search.
+    Raises ``ValueError`` with a sentence for a rule that is not understood.
+    """
+
+    def __init__(self, rules: object) -> None:
+        if not isinstance(rules, list):
+            raise ValueError("The body must be a list of rules.")  # noqa: TRY004 - one kind
+        self._rules = [_Rule(number, rule) for number, rule in enumerate(rules)]
+
+    def due(self, pixel: str) -> Misbehaviour:
+        """What this request meets; a rule that fires is used up by one."""
+        delay_seconds = 0.0
+        headers: dict[str, str] = {}
+        for rule in self._rules:
+            if not rule.fires(pixel):
+                continue
+            low, high = rule.do.get("latency_ms", (0, 0))
+            delay_seconds += rule.do.get("delay_seconds", 0) + rule.dice.uniform(low, high) / 1e3
+            headers |= rule.do.get("headers", {})
+            if rule.action is not None:
+                page, value = rule.do.get("body", "json"), rule.do[rule.action]
+                return Misbehaviour(rule.action, value, page, delay_seconds, headers)
+        return Misbehaviour(None, None, "json", delay_seconds, headers)
+
+
+class _Rule:
+    def __init__(self, number: int, rule: Any) -> None:
+        known = type(rule) is dict and rule.keys() <= _words("pixel times probability seed do")
+        do = rule.get("do") if known else None
+        if type(do) is not dict or not do:
+            raise ValueError(f"Rule {number} must be of pixel, times, probability, seed and do.")
+        for name, value in do.items():
+            fits = _ACTIONS.get(name) or _ADDITIONS.get(name)
+            if fits is None or not fits(value):
+                raise ValueError(f"Rule {number}: a do is unknown, or its value does not fit.")
+        actions = do.keys() & _ACTIONS.keys()
+        times, probability = rule.get("times"), rule.get("probability", 1)
+        numbers = type(times) in (int, type(None)) and type(probability) in _NUMBERS
+        if len(actions) > 1 or not numbers or type(rule.get("seed", 0)) is not int:
+            raise ValueError(f"Rule {number}: one action; times, probability, seed are numbers.")
+        self.do: dict[str, Any] = do
+        self.action = next(iter(actions), None)
+        self.dice = random.Random(rule.get("seed", 0))  # noqa: S311 - repeatable, not secret
+        self._pixel, self._left, self._probability = rule.get("pixel"), times, probability
+
+    def fires(self, pixel: str) -> bool:
+        if self._pixel is not None and str(self._pixel) != pixel:
+            return False
+        if self._left == 0 or self.dice.random() >= self._probability:
+            return False
+        if self._left is not None:
+            self._left -= 1
+        return True

@@ -69,6 +69,34 @@ class EndOfPartition(NamedTuple):
     offset: int
 
 
+class CommitReport(NamedTuple):
+    """What became of one partition's commit; ``error`` is Kafka's name of it."""
+
+    partition: TopicPartition
+    offset: int
+    error: str | None
+
+
+class ClientError(NamedTuple):
+    """Something that the Kafka client reports and mostly mends by itself."""
+
+    name: str
+    text: str
+    unreachable: bool
+
+
+class ReadFailed(Exception):
+    """Reading raised: records may have been dequeued and lost, and must be read again."""
+
+
+class LogEnd(NamedTuple):
+    """The brokers' view of a partition: ``committed`` is None when the group never committed."""
+
+    low: int
+    high: int
+    committed: int | None
+
+
 class Stage(Enum):
     """Where on its journey a record was rejected; the value is the dead-letter header."""
 

@@ -119,6 +119,7 @@ class Outbox:
         self._ready: deque[_Parcel] = deque()
         self._late: deque[_Parcel] = deque()  # isolations over their budget: behind fresh batches
         self._in_flight: dict[str, _Parcel] = {}
+        self._sent_at: dict[str, float] = {}
         self._requests = 0
         self._allowance = requests_max
         self._failures = 0
@@ -139,6 +140,18 @@ class Outbox:
         """Requests that are out."""
         return len(self._in_flight)
 
+    @property
+    def can_progress(self) -> bool:
+        """Whether waiting makes sense: something is out, or may be sent soon."""
+        if self._in_flight:
+            return True
+        soon = self.state in (OutboxState.READY, OutboxState.BACKING_OFF)
+        return soon and any(parcel.trial() for parcel in self._queued())
+
+    def is_slow(self, now: float, seconds: float) -> bool:
+        """Whether a request has been out for longer than this."""
+        return any(now - sent_at > seconds for sent_at in self._sent_at.values())
+
     def waiting(self) -> Iterable[Prepared]:
         """Every event in here, sent or not."""
         for parcel in (*self._in_flight.values(), *self._ready, *self._late):
@@ -158,11 +171,12 @@ class Outbox:
                 break
             rejected += self._overdue(parcel, now_ms)
             if parcel.trial():
-                requests.append(self._send(parcel, now_ms))
+                requests.append(self._send(parcel, now, now_ms))
         return Due(requests, rejected)
 
     def answered(self, request_id: str, verdict: Verdict, now: float) -> list[Delivered | Rejected]:
         """What an answer settles. Unknown ids settle nothing: their parcel was given up."""
+        self._sent_at.pop(request_id, None)
         parcel = self._in_flight.pop(request_id, None)
         if parcel is None:
             return []
@@ -190,8 +204,8 @@ class Outbox:
         """Reject what has become too old while it waited."""
         return [r for parcel in self._queued() for r in self._overdue(parcel, now_ms)]
 
-    def spill(self, events_max: int) -> list[Rejected]:
-        """Give up the oldest events of a halted destination, so that others can go on."""
+    def spill(self, events_max: int, of: Callable[[Prepared], bool]) -> list[Rejected]:
+        """Give up the oldest events that ``of`` marks, so that other destinations can go on."""
         assert self.halted is not None, "only a halted destination is spilled"
         spilled: list[Rejected] = []
         for parcel in self._queued():
@@ -199,7 +213,8 @@ class Outbox:
                 break
             detail = f"the destination has been halted ({self.halted.reason.value})"
             parcel.error = self.halted.error
-            waiting = parcel.waiting()[: events_max - len(spilled)]
+            marked = [event for event in parcel.waiting() if of(event)]
+            waiting = marked[: events_max - len(spilled)]
             parcel.take_out(waiting)
             spilled += [
                 self._rejected(parcel, event, Reason.DESTINATION_HALTED, detail)
@@ -248,7 +263,7 @@ class Outbox:
             self._ready.appendleft(parcel)
         return probe
 
-    def _send(self, parcel: _Parcel, now_ms: int) -> Request:
+    def _send(self, parcel: _Parcel, now: float, now_ms: int) -> Request:
         self._requests += 1
         request_id = f"{parcel.batch_id}.{self._requests}"
         parcel.attempts += 1
@@ -256,6 +271,7 @@ class Outbox:
         if parcel.isolation is not None:
             parcel.isolation_requests += 1
         self._in_flight[request_id] = parcel
+        self._sent_at[request_id] = now
         events = tuple(parcel.trial())
         return Request(request_id, parcel.key, parcel.batch_id, events)
 

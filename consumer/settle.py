@@ -6,10 +6,25 @@ when nothing is open. Gaps in the offsets (control records, compaction) need no 
 offsets that were really read are ever open.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from consumer.model import EndOfPartition, Record, TopicPartition
+
+
+class Opening(Enum):
+    """What the ledger says of a record that was read."""
+
+    OPENED = "opened"
+    STALE = "stale"  # of a tenure that is over: its next owner reads it
+    WENT_BACK = "went_back"  # below what was read before: the topic was made anew, or rewound
+
+
+class _OpenRecord(NamedTuple):
+    opened_at: float
+    size_bytes: int
 
 
 @dataclass(slots=True)
@@ -19,7 +34,7 @@ class _Tenure:
     next_offset: int | None = None
     committed: int | None = None
     requested: int | None = None
-    open: dict[int, float] = field(default_factory=dict)
+    open: dict[int, _OpenRecord] = field(default_factory=dict)
 
     def committable(self) -> int | None:
         # Records are opened in the order of their offsets, so the first key is the lowest.
@@ -53,6 +68,7 @@ class Ledger:
         self._live: set[int] = set()
         self._numbers = 0
         self._open = 0
+        self._open_bytes = 0
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._tenures)} partitions, {self._open} open>"
@@ -61,6 +77,11 @@ class Ledger:
     def open_records(self) -> int:
         """Records that were read and have met no fate yet."""
         return self._open
+
+    @property
+    def open_bytes(self) -> int:
+        """What those records occupy."""
+        return self._open_bytes
 
     @property
     def partitions(self) -> list[TopicPartition]:
@@ -81,6 +102,7 @@ class Ledger:
         if tenure is not None:
             self._live.discard(tenure.number)
             self._open -= len(tenure.open)
+            self._open_bytes -= sum(record.size_bytes for record in tenure.open.values())
 
     def tenure_of(self, partition: TopicPartition) -> int | None:
         """The number of the partition's live tenure."""
@@ -91,19 +113,21 @@ class Ledger:
         """Whether this tenure has ended."""
         return number not in self._live
 
-    def open(self, record: Record, now: float) -> bool:
-        """A record was read. False if it is none of ours: of no live tenure, or read before."""
+    def open(self, record: Record, now: float) -> Opening:
+        """A record was read."""
         tenure = self._tenures.get(record.partition)
         if tenure is None or tenure.number != record.tenure:
-            return False
+            return Opening.STALE
         if tenure.next_offset is not None and record.offset < tenure.next_offset:
-            return False
+            return Opening.WENT_BACK
         if tenure.base is None:
             tenure.base = record.offset
-        tenure.open[record.offset] = now
+        size_bytes = record.size_bytes
+        tenure.open[record.offset] = _OpenRecord(now, size_bytes)
         tenure.next_offset = record.offset + 1
         self._open += 1
-        return True
+        self._open_bytes += size_bytes
+        return Opening.OPENED
 
     def settle(self, record: Record) -> bool:
         """The record met its fate. False if its tenure is over, when it changes nothing."""
@@ -111,7 +135,7 @@ class Ledger:
         if tenure is None or tenure.number != record.tenure:
             return False
         assert record.offset in tenure.open, f"{record!r} was settled twice or never opened"
-        del tenure.open[record.offset]
+        self._open_bytes -= tenure.open.pop(record.offset).size_bytes
         self._open -= 1
         return True
 
@@ -129,6 +153,21 @@ class Ledger:
             if offset is not None and offset not in (tenure.requested, tenure.committed):
                 moved[partition] = tenure.requested = offset
         return moved
+
+    def committable_all(self) -> dict[TopicPartition, int]:
+        """The committable offset of every partition that has one."""
+        offsets = {partition: tenure.committable() for partition, tenure in self._tenures.items()}
+        return {partition: offset for partition, offset in offsets.items() if offset is not None}
+
+    def committable_of(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Offsets of these partitions that the broker has not acknowledged, requested or not."""
+        offsets: dict[TopicPartition, int] = {}
+        for partition in partitions:
+            tenure = self._tenures.get(partition)
+            offset = None if tenure is None else tenure.committable()
+            if tenure is not None and offset is not None and offset != tenure.committed:
+                offsets[partition] = tenure.requested = offset
+        return offsets
 
     def committed(self, partition: TopicPartition, offset: int) -> None:
         """The broker has acknowledged this offset."""
@@ -150,7 +189,7 @@ class Ledger:
         return PartitionState(
             open=len(tenure.open),
             uncommitted=tenure.uncommitted(),
-            oldest_open_at=next(iter(tenure.open.values()), None),
+            oldest_open_at=next((record.opened_at for record in tenure.open.values()), None),
             next_offset=tenure.next_offset,
             committable=tenure.committable(),
         )

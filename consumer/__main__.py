@@ -1,0 +1,5 @@
+"""``python -m consumer`` is ``conversions``."""
+
+from consumer.cli import main
+
+main()

@@ -1,0 +1,242 @@
+"""The command line: ``conversions``. Reads the environment, builds the parts, hands them over.
+
+Exit codes: 0 fine, 1 failed, 2 usage or configuration. An error is one clear sentence on stderr.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, NoReturn
+
+import typer
+
+from consumer import __version__
+from consumer.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    name="conversions",
+    help="Avro conversion events from Kafka to Meta's Conversions API, and none lost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="YAML file with settings.", show_default=False)
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        help="Set any setting by its variable's name; wins over the environment.",
+        show_default=False,
+    ),
+]
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read our output has stopped; nothing is left to be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"conversions {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Avro conversion events from Kafka to Meta's Conversions API, and none lost."""
+
+
+@app.command()
+def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> None:
+    """Consume: be one member of the consumer group until SIGTERM or SIGINT."""
+    from consumer.destinations import DestinationsError
+    from consumer.kafka import KafkaBroken, KafkaRefuses
+    from consumer.logs import configure_logs
+    from consumer.member import Member
+
+    settings = _settings(settings_file, assignments)
+    with _refusing(SettingsError):
+        settings.require_kafka()
+        settings.require_destinations()
+    log = configure_logs(level=settings.log_level, log_format=settings.log_format)
+    with _refusing(DestinationsError, KafkaRefuses, ValueError, OSError):
+        member = Member(settings, log=log)
+    member.stop_on_signals()
+    try:
+        left = member.run()
+    except KafkaBroken as error:
+        log.error("Kafka cannot go on", error=str(error))  # noqa: TRY400 - no traceback for this
+        raise typer.Exit(1) from None
+    raise typer.Exit(1 if left else 0)
+
+
+@app.command()
+def preview(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON Lines of events; stdin by default.")
+    ] = None,
+    now: Annotated[
+        str | None, typer.Option(help="The time to judge by, ISO 8601 (default: now).")
+    ] = None,
+    settings_file: SettingsFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Show what Meta would get for each event of a file. Never connects to anything."""
+    import orjson
+
+    from consumer.destination_files import destinations_from
+    from consumer.destinations import DestinationsError
+    from consumer.prepare import Preparation
+    from consumer.preview import preview as preview_lines
+    from consumer.window import BYTES_PER_REQUEST
+
+    settings = _settings(settings_file, assignments)
+    with _refusing(DestinationsError):
+        destinations = destinations_from(settings)
+    preparation = Preparation(
+        destinations=destinations,
+        test_code=settings.test_code,
+        body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+    )
+    now_ms = _now_ms(now)
+    out = sys.stdout.buffer
+    with _opened(file) as lines:
+        for answer in preview_lines(lines, preparation, now_ms=now_ms):
+            out.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+    out.flush()
+
+
+@app.command()
+def emulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    pixel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID=TOKEN",
+            help="A pixel and a token that may send to it; without any, every pixel and every "
+            "token of 8 characters that does not contain 'invalid' is accepted.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Serve a strict stand-in for Meta's Graph API."""
+    import time
+
+    from consumer.emulator import Emulator, EmulatorConfig
+
+    pixels: dict[str, set[str]] = {}
+    for each in pixel or []:
+        identity, equals, token = each.partition("=")
+        if not (identity.isdecimal() and equals and token):
+            _refuse("--pixel must be ID=TOKEN, with the digits of a pixel's id")
+        pixels.setdefault(identity, set()).add(token)
+    config = EmulatorConfig(
+        host=host,
+        port=port,
+        pixels={identity: frozenset(tokens) for identity, tokens in pixels.items()},
+        clock=time.time,
+    )
+    with _refusing(OSError):
+        emulator = Emulator(config)
+        emulator.start()
+    typer.echo(f"the Graph API emulator listens on {emulator.url} (what it took: /_emulator/stats)")
+    _until_told(emulator.serve_forever)
+    emulator.stop()
+
+
+@app.command()
+def demo(
+    events: Annotated[int, typer.Option(help="How many events to publish.", min=100)] = 3000,
+    serve: Annotated[bool, typer.Option(help="Keep running afterwards, to look around.")] = False,
+) -> None:
+    """Show the whole product in one process: no account, no Docker."""
+    from consumer.demo import run_demo
+
+    raise typer.Exit(run_demo(events=events, serve=serve))
+
+
+def _until_told(serve: Callable[[], None]) -> None:
+    import signal
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        serve()
+    except KeyboardInterrupt:
+        return
+
+
+def _settings(settings_file: Path | None, assignments: list[str] | None) -> Settings:
+    overrides: dict[str, Any] = {"settings_file": settings_file}
+    for assignment in assignments or []:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            _refuse(f"--set {name}: must be NAME=VALUE")
+        overrides[name] = value
+    with _refusing(SettingsError):
+        return load_settings(os.environ, overrides)
+    raise AssertionError("unreachable: _refusing leaves")
+
+
+def _now_ms(now: str | None) -> int:
+    import time
+    from datetime import UTC, datetime
+
+    if now is None:
+        return time.time_ns() // 1_000_000
+    try:
+        moment = datetime.fromisoformat(now)
+    except ValueError:
+        _refuse("--now must be ISO 8601, such as 2026-11-22T12:00:00Z")
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+@contextmanager
+def _opened(file: Path | None) -> Iterator[BinaryIO]:
+    if file is None or str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    with _refusing(OSError):
+        opened = file.open("rb")
+    with opened:
+        yield opened
+
+
+@contextmanager
+def _refusing(*kinds: type[Exception]) -> Iterator[None]:
+    """What is wrong with usage or configuration: its sentences on stderr, exit code 2."""
+    try:
+        yield
+    except kinds as error:
+        if isinstance(error, OSError) and error.strerror:
+            where = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{where}{error.strerror}")
+        _refuse(str(error))
+
+
+def _refuse(sentences: str) -> NoReturn:
+    for sentence in sentences.splitlines():
+        typer.echo(f"conversions: {sentence}", err=True)
+    raise typer.Exit(2)

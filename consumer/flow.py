@@ -1,0 +1,148 @@
+"""Which partitions must not be read for now, and what a halted destination has to give up.
+
+Pure: looks at the ledger and the outboxes, and decides. The order is the one that hurts least:
+a destination in trouble may hold up to its share of the in-flight limits; then the partitions
+that carry it pause; and only one that has been halted for long, and that keeps a healthy
+destination waiting, is spilled into the dead letters, oldest events first.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from consumer.deliveries import Deliveries
+from consumer.metrics import PauseCause
+from consumer.model import PixelId, Prepared, TopicPartition
+from consumer.outbox import Outbox, OutboxState
+from consumer.settle import Ledger
+
+SLOW_SECONDS = 5.0
+"""A request that is out for longer makes its destination count as one in trouble."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The named limits of what may wait; see ``settings.py`` for each."""
+
+    in_flight_events: int
+    in_flight_bytes: int
+    uncommitted_records: int
+    uncommitted_seconds: float
+    spill_after_seconds: float
+
+
+class Spill(NamedTuple):
+    """Take this many of the oldest events that ``of`` marks out of a halted destination."""
+
+    outbox: Outbox
+    events_max: int
+    of: Callable[[Prepared], bool]
+
+
+@dataclass(slots=True)
+class Flow:
+    """What is to be paused and spilled at this moment."""
+
+    paused: dict[TopicPartition, PauseCause] = field(default_factory=dict)
+    spills: list[Spill] = field(default_factory=list)
+
+
+class Carried(NamedTuple):
+    """What one destination holds: events, their bytes, and the partitions they came from."""
+
+    events: int
+    size_bytes: int
+    partitions: frozenset[TopicPartition]
+
+
+class House(NamedTuple):
+    """What is looked at. ``seen``: which destinations each partition carried in this tenure."""
+
+    limits: Limits
+    ledger: Ledger
+    deliveries: Deliveries
+    seen: Mapping[TopicPartition, set[PixelId]]
+
+
+def plan_flow(
+    house: House,
+    now: float,
+    *,
+    schema_partitions: Iterable[TopicPartition],
+    too_large: Iterable[TopicPartition],
+) -> Flow:
+    """Decide what is paused and spilled now."""
+    flow = Flow()
+    _bound_uncommitted(flow, house, now)
+    _bound_destinations(flow, house, now)
+    for partition in schema_partitions:
+        flow.paused[partition] = PauseCause.SCHEMA
+    for partition in too_large:
+        flow.paused[partition] = PauseCause.DEAD_LETTER_TOO_LARGE
+    return flow
+
+
+def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
+    """Delivery may not run ahead of a partition's commit without end: a restart sends it again."""
+    limits, ledger = house.limits, house.ledger
+    for partition in ledger.partitions:
+        state = ledger.state(partition)
+        if state is None:
+            continue
+        old = (
+            state.oldest_open_at is not None
+            and now - state.oldest_open_at > limits.uncommitted_seconds
+            and state.uncommitted > 0
+        )
+        if state.uncommitted <= limits.uncommitted_records and not old:
+            continue
+        flow.paused[partition] = PauseCause.UNCOMMITTED
+        for outbox in house.deliveries.outboxes.values():
+            if outbox.halted is not None and _others_wait(outbox, frozenset([partition]), house):
+                of = _of_partition(partition)
+                flow.spills.append(Spill(outbox, limits.in_flight_events, of))
+
+
+def _bound_destinations(flow: Flow, house: House, now: float) -> None:
+    limits, deliveries = house.limits, house.deliveries
+    shares = max(1, len(deliveries.outboxes))
+    for outbox in deliveries.outboxes.values():
+        if outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS):
+            continue
+        carried = _carried(deliveries.waiting(outbox.destination))
+        events_share = limits.in_flight_events // shares
+        bytes_share = limits.in_flight_bytes // shares
+        if carried.events < events_share and carried.size_bytes < bytes_share:
+            continue
+        for partition in carried.partitions:
+            flow.paused.setdefault(partition, PauseCause.DESTINATION)
+        if (
+            outbox.halted_at is not None
+            and now - outbox.halted_at >= limits.spill_after_seconds
+            and _others_wait(outbox, carried.partitions, house)
+        ):
+            flow.spills.append(Spill(outbox, max(1, carried.events // 4), lambda _: True))
+
+
+def _carried(events: Iterable[Prepared]) -> Carried:
+    count = size_bytes = 0
+    partitions: set[TopicPartition] = set()
+    for event in events:
+        count += 1
+        size_bytes += event.record.size_bytes
+        partitions.add(event.record.partition)
+    return Carried(count, size_bytes, frozenset(partitions))
+
+
+def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: House) -> bool:
+    """Whether a destination that is not halted itself shares these partitions. If all of them
+    are halted there is nobody to make room for, and the whole topic would be dead-lettered."""
+    for destination in {d for partition in partitions for d in house.seen.get(partition, ())}:
+        other = house.deliveries.outboxes.get(destination)
+        if destination != outbox.destination and (other is None or other.halted is None):
+            return True
+    return False
+
+
+def _of_partition(partition: TopicPartition) -> Callable[[Prepared], bool]:
+    return lambda event: event.record.partition == partition

@@ -1,0 +1,249 @@
+"""What the loop tells the outside: one place for its log lines and its counts.
+
+A line a batch, never one an event. A trouble is logged when it is new, and counted each time.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from consumer.dead_letter import masked
+from consumer.letter_box import Report
+from consumer.metrics import Metrics, PauseCause
+from consumer.model import (
+    Accepted,
+    Batch,
+    ClientError,
+    Delivered,
+    LogEnd,
+    MetaError,
+    PixelId,
+    Prepared,
+    Rejected,
+    Retry,
+    Suppressed,
+    TopicPartition,
+)
+from consumer.outbox import Outbox
+from consumer.senders import Answer
+
+
+class Log(Protocol):
+    """A structured logger: an event's name, and its facts as keywords."""
+
+    def debug(self, event: str, **facts: Any) -> None: ...
+
+    def info(self, event: str, **facts: Any) -> None: ...
+
+    def warning(self, event: str, **facts: Any) -> None: ...
+
+    def error(self, event: str, **facts: Any) -> None: ...
+
+
+class Journal:
+    """Log and metrics of one run. Called by the loop thread only."""
+
+    def __init__(self, *, metrics: Metrics, log: Log) -> None:
+        self.metrics = metrics
+        self.log = log
+        self._troubles: set[str] = set()
+        self._spilled: set[PixelId] = set()
+        self._lost: dict[TopicPartition, int] = {}
+
+    def rebalanced(self, kind: str, partitions: Collection[TopicPartition]) -> None:
+        """Partitions came or went: ``kind`` is assigned, revoked or lost."""
+        self.metrics.rebalances.labels(kind).inc()
+        self.log.info(f"partitions {kind}", partitions=[str(p) for p in partitions])
+
+    def closed(self, batch: Batch) -> None:
+        """A window closed."""
+        self.metrics.window_closed(batch)
+
+    def answered(self, answer: Answer, settled: Sequence[Delivered | Rejected]) -> None:
+        """Meta answered a request, or it was given up."""
+        request, verdict = answer.request, answer.verdict
+        destination = request.key.destination
+        self.metrics.answered(destination, verdict, answer.seconds)
+        if answer.bug is not None:
+            self.metrics.bugs.inc()
+            self.log.error("posting raised an exception", kind=answer.bug)
+        facts: dict[str, Any] = {
+            "destination": destination,
+            "batch_id": request.batch_id,
+            "request_id": request.request_id,
+            "events": len(request.events),
+            "seconds": round(answer.seconds, 3),
+        }
+        if isinstance(verdict, Accepted):
+            self.log.info("batch delivered", **facts, trace_id=verdict.trace_id)
+            for message in verdict.messages:
+                if self._is_new(f"message {message}"):
+                    self.log.warning("Meta adds a message", message=message, **facts)
+            return
+        kind = type(verdict).__name__.lower()
+        cause = verdict.cause.value if isinstance(verdict, Retry) else None
+        told = _told(getattr(verdict, "error", None))
+        dead = sum(isinstance(settlement, Rejected) for settlement in settled)
+        self.log.info(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
+
+    def destination_changed(self, outbox: Outbox) -> None:
+        """A destination's state is another than before the last answer."""
+        state = outbox.state.value
+        facts: dict[str, Any] = {"destination": outbox.destination, "state": state}
+        if outbox.halted is None:
+            self.log.info("destination state", **facts)
+            if state == "ready" and outbox.destination in self._spilled:
+                self._spilled.discard(outbox.destination)
+                command = (
+                    "conversions dlq replay --reason destination_halted "
+                    f"--destination {outbox.destination} --yes"
+                )
+                self.log.warning("destination recovered; replay what was spilled", command=command)
+            return
+        told = _told(outbox.halted.error)
+        self.log.error("destination halted", **facts, reason=outbox.halted.reason.value, **told)
+
+    def spilled(self, outbox: Outbox, events: int) -> None:
+        """A halted destination gave up events, so that others can go on."""
+        self._spilled.add(outbox.destination)
+        self.log.warning(
+            "spilling a halted destination into the dead letters",
+            destination=outbox.destination,
+            events=events,
+        )
+
+    def prepared(self, event: Prepared) -> None:
+        """An event is ready to be sent."""
+        if event.dropped or event.warnings:
+            self.metrics.prepared(event)
+
+    def suppressed(self, event: Suppressed) -> None:
+        """An event is withheld for want of consent."""
+        self.metrics.suppressed(event)
+
+    def delivered(self, delivered: Sequence[Delivered]) -> None:
+        """Events were accepted and settled."""
+        self.metrics.delivered(delivered)
+
+    def dead_lettered(self, rejected: Rejected) -> None:
+        """A dead letter was acknowledged."""
+        self.metrics.dead_lettered(rejected.destination, rejected.event_name, rejected.reason)
+        self.log.debug(
+            "dead letter written",
+            reason=rejected.reason.value,
+            origin=f"{rejected.record.partition}:{rejected.record.offset}",
+            event_id=masked(rejected.event_id),
+        )
+
+    def letter_failed(self, report: Report) -> None:
+        """A dead letter could not be written; it will be tried again."""
+        self.metrics.dead_letter_failed(report.writing.value)
+        if self._is_new(f"letter {report.writing} {report.error}"):
+            self.log.error(
+                "dead letters cannot be written; nothing is committed past them",
+                writing=report.writing.value,
+                error=report.error,
+            )
+
+    def letters_written_again(self) -> None:
+        """Dead letters are acknowledged after a failure."""
+        self._over("letter ")
+
+    def kafka_error(self, error: ClientError) -> None:
+        """The client reports an error; it goes on trying by itself."""
+        self.metrics.kafka_errors.labels("unreachable" if error.unreachable else "other").inc()
+        key = "kafka unreachable" if error.unreachable else f"kafka {error.name}"
+        if self._is_new(key):
+            event = "Kafka is unreachable; trying on" if error.unreachable else "Kafka error"
+            self.log.error(event, error=error.name, text=error.text)
+
+    def kafka_answers(self) -> None:
+        """Records or the group's coordinator came through."""
+        if self._over("kafka unreachable"):
+            self.log.info("Kafka is reachable again")
+
+    def commit_failed(self, partition: TopicPartition, error: str) -> None:
+        """The group refused a commit; it is repeated, or made by the next owner."""
+        self.metrics.commit_failures.inc()
+        if self._is_new(f"commit {error}"):
+            self.log.warning("commit refused", partition=str(partition), error=error)
+
+    def schema_trouble(self, error: str) -> None:
+        """A schema could not be fetched yet."""
+        self.metrics.schema_failures.inc()
+        if self._is_new(f"schema {error}"):
+            self.log.warning("schema cannot be fetched; its partition waits", error=error)
+
+    def schema_fetched(self) -> None:
+        """A schema is there."""
+        self._over("schema ")
+
+    def reading_failed(self, error: str) -> None:
+        """Reading raised, and every partition was rewound to what was expected next."""
+        self.metrics.bugs.inc()
+        self.log.error("reading failed; rewound", error=error)
+
+    def log_ends(
+        self, ends: Mapping[TopicPartition, LogEnd], next_commit: Mapping[TopicPartition, int]
+    ) -> None:
+        """Lag of our partitions, and what retention took before it was read."""
+        lags: dict[TopicPartition, int] = {}
+        for partition, end in ends.items():
+            position = next_commit.get(partition, end.committed)
+            if position is not None and not end.low <= position <= end.high:
+                self._offset_gone(partition, position, end)
+            start = end.low if position is None else min(max(position, end.low), end.high)
+            lags[partition] = end.high - start
+        self.metrics.lag(lags)
+
+    def flow(
+        self,
+        paused: Mapping[TopicPartition, PauseCause],
+        before: Mapping[TopicPartition, PauseCause],
+    ) -> None:
+        """The set of paused partitions changed."""
+        for partition in paused.keys() - before.keys():
+            cause = paused[partition]
+            if cause is not PauseCause.IN_FLIGHT:
+                self.log.warning("partition paused", partition=str(partition), cause=cause.value)
+        for partition in before.keys() - paused.keys():
+            if before[partition] is not PauseCause.IN_FLIGHT:
+                self.log.info("partition resumed", partition=str(partition))
+
+    def _offset_gone(self, partition: TopicPartition, position: int, end: LogEnd) -> None:
+        if self._lost.get(partition) == position:
+            return
+        self._lost[partition] = position
+        self.metrics.offset_resets.inc()
+        lost = max(0, end.low - position)
+        self.metrics.records_lost.inc(lost)
+        self.log.error(
+            "the next offset is no longer in the topic",
+            partition=str(partition),
+            offset=position,
+            low=end.low,
+            high=end.high,
+            records_lost=lost,
+        )
+
+    def _is_new(self, trouble: str) -> bool:
+        if trouble in self._troubles:
+            return False
+        self._troubles.add(trouble)
+        return True
+
+    def _over(self, prefix: str) -> bool:
+        over = {trouble for trouble in self._troubles if trouble.startswith(prefix)}
+        self._troubles -= over
+        return bool(over)
+
+
+def _told(error: MetaError | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {
+        "http_status": error.http_status or None,
+        "code": error.code,
+        "subcode": error.subcode,
+        "trace_id": error.trace_id,
+        "meta_title": error.title,
+    }

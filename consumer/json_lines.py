@@ -1,0 +1,174 @@
+"""A line of JSON → the fields of an event, for the tools that read files.
+
+The shape is the Avro record's, with the freedoms that a file needs: ``eventTime`` may be seconds,
+milliseconds or ISO 8601; ``email``, ``phone`` and ``externalId`` may be lists; ``customData`` any
+object; optional fields may be absent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from consumer.decode import event_time_ms
+from consumer.schema_plan import event_schema
+
+LISTS_TOO = frozenset(("user.email", "user.phone", "user.externalId"))
+FREE_OBJECTS = frozenset(("customData",))
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a line: the field's path (empty for the whole line) and a sentence."""
+
+    field: str
+    message: str
+
+
+class Line(NamedTuple):
+    """A line that could be read. ``unknown`` are the paths of fields that the schema lacks."""
+
+    fields: dict[str, Any]
+    event_time_ms: int | None
+    unknown: tuple[str, ...]
+
+
+def read_line(line: bytes) -> Line | Mistake:
+    """Read one line. No value of the line appears in a mistake's message."""
+    try:
+        given = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return Mistake("", f"no JSON: {error.msg} at column {error.colno}")
+    if not isinstance(given, dict):
+        return Mistake("", "a line must be one JSON object")
+    time = _time(given.pop("eventTime", None))
+    unknown: list[str] = []
+    try:
+        fields = _record(_shape(), given, "", unknown)
+    except _WrongType as wrong:
+        return Mistake(wrong.path, f"{wrong.path} must be {wrong.wanted}")
+    if isinstance(time, Mistake):
+        return time
+    fields["eventTime"] = time
+    return Line(fields, time, tuple(unknown))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a field may hold: a primitive's name, or a record, array or map of kinds."""
+
+    name: str
+    fields: Mapping[str, "_Kind"] | None = None
+    items: "_Kind | None" = None
+
+
+class _WrongType(Exception):
+    def __init__(self, path: str, wanted: str) -> None:
+        super().__init__(wanted)
+        self.path, self.wanted = path, wanted
+
+
+@cache
+def _shape() -> _Kind:
+    return _kind(event_schema())
+
+
+def _kind(schema: Any) -> _Kind:
+    if isinstance(schema, list):
+        return _kind(next(branch for branch in schema if branch != "null"))
+    if isinstance(schema, str):
+        return _Kind(schema)
+    match schema["type"]:
+        case "record":
+            fields = {field["name"]: _kind(field["type"]) for field in schema["fields"]}
+            return _Kind("record", fields=fields)
+        case "array":
+            return _Kind("array", items=_kind(schema["items"]))
+        case "map":
+            return _Kind("map", items=_kind(schema["values"]))
+        case other:
+            return _kind(other)
+
+
+def _record(kind: _Kind, given: dict[str, Any], path: str, unknown: list[str]) -> dict[str, Any]:
+    assert kind.fields is not None, "a record has fields"
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        here = f"{path}{name}"
+        expected = kind.fields.get(name)
+        if expected is None:
+            unknown.append(here)
+        elif value is not None:
+            fields[name] = _value(expected, value, here, unknown)
+    return fields
+
+
+def _value(kind: _Kind, value: Any, path: str, unknown: list[str]) -> Any:
+    if path in LISTS_TOO and isinstance(value, list):
+        return [_text(each, path) for each in value if each is not None]
+    if path in FREE_OBJECTS and isinstance(value, dict):
+        return value
+    match kind.name:
+        case "record" if isinstance(value, dict):
+            return _record(kind, value, f"{path}.", unknown)
+        case "array" if isinstance(value, list):
+            assert kind.items is not None, "an array has items"
+            return [_value(kind.items, each, path, unknown) for each in value if each is not None]
+        case "map" if isinstance(value, dict):
+            assert kind.items is not None, "a map has values"
+            return {key: _value(kind.items, each, path, unknown) for key, each in value.items()}
+        case "string":
+            return _text(value, path)
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "long" if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        case "double" if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        case _:
+            raise _WrongType(path, _wanted(kind))
+
+
+def _text(value: Any, path: str) -> str:
+    """A string; a whole number is taken as its digits, as people write ids without quotes."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise _WrongType(path, "a string")
+
+
+def _wanted(kind: _Kind) -> str:
+    return {
+        "record": "an object",
+        "array": "a list",
+        "map": "an object",
+        "boolean": "true or false",
+        "long": "a whole number",
+        "double": "a number",
+    }[kind.name]
+
+
+def _time(value: Any) -> int | Mistake | None:
+    """Milliseconds since the epoch."""
+    mistake = Mistake("eventTime", "eventTime must be seconds, milliseconds or ISO 8601")
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return mistake
+    if isinstance(value, int):
+        return event_time_ms(value, 0)
+    if isinstance(value, float):
+        milliseconds = value * 1000 if abs(value) < 10**11 else value
+        return int(milliseconds) if abs(milliseconds) < 10**15 else mistake
+    if not isinstance(value, str):
+        return mistake
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return mistake
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

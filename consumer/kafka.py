@@ -1,0 +1,309 @@
+"""The edge to Kafka: the consumer group's member, and the producer of dead letters.
+
+No callback of librdkafka raises: an exception out of ``consume`` means that records were dequeued
+and are gone. What a callback meets is kept, and told to the loop afterwards.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from consumer.dead_letter import DeadLetter
+from consumer.letter_box import Report, Writing
+from consumer.model import (
+    ClientError,
+    CommitReport,
+    EndOfPartition,
+    ReadFailed,
+    Record,
+    TopicPartition,
+)
+
+Partitions = list[TopicPartition]
+
+_UNREACHABLE = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+}
+
+
+class KafkaBroken(Exception):
+    """The client cannot go on: it was fenced, or a callback of ours failed. The process ends."""
+
+
+class KafkaRefuses(Exception):
+    """librdkafka does not take the configuration."""
+
+
+class KafkaSource:
+    """One member of the consumer group."""
+
+    def __init__(self, *, configuration: Mapping[str, Any], logger: logging.Logger) -> None:
+        self._commits: list[CommitReport] = []
+        self._errors: list[ClientError] = []
+        self._fault: BaseException | None = None
+        self._known: dict[tuple[str, int], TopicPartition] = {}
+        self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
+        callbacks = {
+            "on_commit": self._guarded(self._on_commit),
+            "error_cb": self._guarded(self._on_error),
+        }
+        with _configuring("consumer"):
+            self._consumer = Consumer({**configuration, **callbacks}, logger=logger)
+
+    def __repr__(self) -> str:
+        return f"<KafkaSource {len(self._known)} partitions seen>"
+
+    def subscribe(
+        self,
+        topic: str,
+        *,
+        tenure_of: Callable[[TopicPartition], int | None],
+        assigned: Callable[[Partitions], None],
+        revoked: Callable[[Partitions], None],
+        lost: Callable[[Partitions], None],
+    ) -> None:
+        """Join the group. The three callbacks come out of ``read`` and ``close``."""
+        self._tenure_of = tenure_of
+
+        def told(tell: Callable[[Partitions], None]) -> Callable[[Any, list[Any]], None]:
+            return self._guarded(lambda _, partitions: tell([self._ours(p) for p in partitions]))
+
+        self._consumer.subscribe(
+            [topic], on_assign=told(assigned), on_revoke=told(revoked), on_lost=told(lost)
+        )
+
+    def read(self, records_max: int, seconds: float) -> list[Record | EndOfPartition]:
+        """Poll the group and read. Waits all of ``seconds`` unless ``records_max`` are there.
+
+        Raises ReadFailed when records may be gone, and KafkaBroken when all is over.
+        """
+        try:
+            messages = self._consumer.consume(records_max, seconds)
+        except Exception as error:
+            self._raise_fault()
+            raise ReadFailed(type(error).__name__) from error
+        self._raise_fault()
+        read: list[Record | EndOfPartition] = []
+        for message in messages:
+            trouble = message.error()
+            if trouble is None:
+                read.append(self._record(message))
+            elif trouble.code() == KafkaError._PARTITION_EOF:
+                read.append(EndOfPartition(self._partition(message), _offset(message)))
+            else:
+                self._on_error(trouble)
+        self._raise_fault()
+        return read
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group's coordinator has answered, with or without partitions for us."""
+        return bool(self._consumer.memberid())
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Stop fetching these partitions; the group is still polled by ``read``."""
+        self._change(self._consumer.pause, partitions)
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Fetch these partitions again."""
+        self._change(self._consumer.resume, partitions)
+
+    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read these partitions again from these offsets."""
+        for partition, offset in offsets.items():
+            try:
+                self._consumer.seek(KafkaPartition(*partition, offset))
+            except KafkaException as error:
+                raise KafkaBroken(f"{partition} cannot be rewound to {offset}") from error
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Ask for a commit; its reports come with ``commit_reports``."""
+        try:
+            self._consumer.commit(offsets=_kafka(offsets), asynchronous=True)
+        except KafkaException as error:
+            self._refused(offsets, error)
+
+    def commit_now(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit and wait for the answer, before partitions are given up."""
+        try:
+            committed = self._consumer.commit(offsets=_kafka(offsets), asynchronous=False)
+        except KafkaException as error:
+            self._refused(offsets, error)
+            return
+        self._on_commit(None, committed)
+
+    def commit_reports(self) -> list[CommitReport]:
+        """Answers to commits since the last call."""
+        reports, self._commits = self._commits, []
+        return reports
+
+    def errors(self) -> list[ClientError]:
+        """What librdkafka reported since the last call."""
+        errors, self._errors = self._errors, []
+        return errors
+
+    def close(self) -> None:
+        """Leave the group (a static member stays in it, by Kafka's design)."""
+        self._consumer.close()
+
+    def _record(self, message: Message) -> Record:
+        partition = self._partition(message)
+        kind, timestamp_ms = message.timestamp()
+        headers = message.headers()
+        return Record(
+            partition,
+            _offset(message),
+            -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+            message.key(),
+            message.value(),
+            tuple(headers) if headers else (),  # type: ignore[arg-type]
+            self._tenure_of(partition) or 0,
+        )
+
+    def _partition(self, message: Message) -> TopicPartition:
+        place = (message.topic(), message.partition())
+        known = self._known.get(place)  # type: ignore[arg-type]
+        if known is None:
+            known = self._known[place] = TopicPartition(*place)  # type: ignore[arg-type,index]
+        return known
+
+    def _ours(self, partition: KafkaPartition) -> TopicPartition:
+        return TopicPartition(partition.topic, partition.partition)
+
+    def _change(
+        self, change: Callable[[list[Any]], None], partitions: Collection[TopicPartition]
+    ) -> None:
+        if not partitions:
+            return
+        try:
+            change([KafkaPartition(*partition) for partition in partitions])
+        except KafkaException as error:
+            self._on_error(error.args[0])
+
+    def _refused(self, offsets: Mapping[TopicPartition, int], error: KafkaException) -> None:
+        """A refusal (a rebalance under way, a generation that is over) is an expected value."""
+        reason = error.args[0]
+        if reason.code() == KafkaError._NO_OFFSET:
+            reason = None
+        name = None if reason is None else reason.name()
+        self._commits += [CommitReport(p, offset, name) for p, offset in offsets.items()]
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
+        for partition in partitions:
+            if partition.offset == OFFSET_INVALID:
+                continue
+            failed = partition.error or error
+            name = None if failed is None else failed.name()
+            self._commits.append(CommitReport(self._ours(partition), partition.offset, name))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fault = KafkaBroken(f"{error.name()}: {error.str()}")
+        unreachable = error.code() in _UNREACHABLE
+        self._errors.append(ClientError(error.name(), error.str(), unreachable))
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except BaseException as error:
+                self._fault = self._fault or error
+
+        return call
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            if isinstance(fault, KafkaBroken):
+                raise fault
+            raise KafkaBroken(f"a callback failed: {type(fault).__name__}") from fault
+
+
+class KafkaDeadLetters:
+    """The producer of dead letters: idempotent, all replicas, one report for each."""
+
+    def __init__(
+        self, *, configuration: Mapping[str, Any], topic: str, logger: logging.Logger
+    ) -> None:
+        self._topic = topic
+        self._reports: list[Report] = []
+        with _configuring("producer"):
+            self._producer = Producer({**configuration, "error_cb": lambda _: None}, logger=logger)
+
+    def __repr__(self) -> str:
+        return f"<KafkaDeadLetters {self._topic}>"
+
+    def produce(self, letter: DeadLetter, ticket: int) -> bool:
+        """Queue one dead letter; False when the queue is full."""
+
+        def reported(error: KafkaError | None, _: Message) -> None:
+            self._reports.append(_report(ticket, error))
+
+        try:
+            self._producer.produce(
+                self._topic,
+                key=letter.key,
+                value=letter.value,
+                headers=list(letter.headers),
+                timestamp=letter.timestamp_ms,
+                on_delivery=reported,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self._reports.append(_report(ticket, error.args[0]))
+        return True
+
+    def reports(self) -> list[Report]:
+        """What became of dead letters since the last call."""
+        self._producer.poll(0)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def close(self, seconds: float) -> None:
+        """Wait at most this long for what is still out."""
+        self._producer.flush(seconds)
+
+
+@contextmanager
+def _configuring(client: str) -> Iterator[None]:
+    """librdkafka's own sentence quotes the value, which may be a secret: only names are told."""
+    try:
+        yield
+    except KafkaException as error:
+        named = re.search(r'property "([a-z0-9._]+)"', str(error))
+        which = f"property {named[1]}" if named else "its properties together"
+        raise KafkaRefuses(f"the Kafka {client} does not take {which} as set") from None
+
+
+def _report(ticket: int, error: KafkaError | None) -> Report:
+    if error is None:
+        return Report(ticket, Writing.ACKNOWLEDGED, None)
+    too_large = error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+    return Report(ticket, Writing.TOO_LARGE if too_large else Writing.FAILED, error.name())
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None, "a consumed record has an offset"
+    return offset
+
+
+def _kafka(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
+    return [KafkaPartition(*partition, offset) for partition, offset in offsets.items()]

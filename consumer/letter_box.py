@@ -1,0 +1,133 @@
+"""Rejected records on their way into the dead-letter topic, until the brokers acknowledge each.
+
+First the dead letter, then the offset: a record leaves this room, and only then is settled, when
+its dead letter is acknowledged. One that cannot be written is written again, without end.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from consumer.dead_letter import DeadLetter, dead_letter
+from consumer.model import Rejected, TopicPartition
+
+AGAIN_SECONDS = 5.0
+TOO_LARGE_AGAIN_SECONDS = 30.0
+
+
+class Writing(Enum):
+    """What became of one dead letter; the value is a metric label."""
+
+    ACKNOWLEDGED = "acknowledged"
+    TOO_LARGE = "too_large"
+    FAILED = "failed"
+
+
+class Report(NamedTuple):
+    """The producer's report; ``ticket`` is what ``produce`` was given, ``error`` Kafka's name."""
+
+    ticket: int
+    writing: Writing
+    error: str | None
+
+
+class DeadLetters(Protocol):
+    """The dead-letter topic. ``produce`` never blocks: False when its queue is full."""
+
+    def produce(self, letter: DeadLetter, ticket: int) -> bool: ...
+
+    def reports(self) -> list[Report]: ...
+
+
+@dataclass(slots=True)
+class _Letter:
+    rejected: Rejected
+    failed_at_ms: int
+    brief: bool = False
+
+
+class LetterBox:
+    """What waits for its acknowledgement."""
+
+    def __init__(self, *, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
+        self._letters: dict[int, _Letter] = {}
+        self._due: deque[int] = deque()
+        self._later: list[tuple[float, int]] = []
+        self._too_large: dict[int, TopicPartition] = {}
+        self._tickets = 0
+        self._failures: list[Report] = []
+        self.failing: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<LetterBox {len(self._letters)} waiting>"
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    @property
+    def too_large(self) -> frozenset[TopicPartition]:
+        """Partitions with a record that the dead-letter topic does not take even briefly."""
+        return frozenset(self._too_large.values())
+
+    def put(self, rejected: Rejected, *, failed_at_ms: int) -> None:
+        """Take a rejected record; ``advance`` produces it."""
+        self._tickets += 1
+        self._letters[self._tickets] = _Letter(rejected, failed_at_ms)
+        self._due.append(self._tickets)
+
+    def advance(self, now: float) -> list[Rejected]:
+        """Produce what is due, and return the records whose dead letters were acknowledged."""
+        written = [
+            letter.rejected
+            for report in self._dead_letters.reports()
+            if (letter := self._reported(report, now)) is not None
+        ]
+        while self._later and self._later[0][0] <= now:
+            self._due.append(heapq.heappop(self._later)[1])
+        while self._due and self._produce(self._due[0]):
+            self._due.popleft()
+        return written
+
+    def forget(self, is_over: Callable[[int], bool]) -> None:
+        """Drop what is not yet produced of tenures that are over: the next owner rejects it."""
+        for ticket in [*self._due, *(ticket for _, ticket in self._later)]:
+            letter = self._letters.get(ticket)
+            if letter is not None and is_over(letter.rejected.record.tenure):
+                del self._letters[ticket]
+                self._too_large.pop(ticket, None)
+
+    def drain_failures(self) -> list[Report]:
+        """Failed writings since the last call, for log and metrics."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def _produce(self, ticket: int) -> bool:
+        letter = self._letters.get(ticket)
+        if letter is None:
+            return True
+        record = dead_letter(letter.rejected, failed_at_ms=letter.failed_at_ms, brief=letter.brief)
+        return self._dead_letters.produce(record, ticket)
+
+    def _reported(self, report: Report, now: float) -> _Letter | None:
+        letter = self._letters.get(report.ticket)
+        if letter is None:
+            return None
+        if report.writing is Writing.ACKNOWLEDGED:
+            self.failing = None
+            self._too_large.pop(report.ticket, None)
+            return self._letters.pop(report.ticket)
+        self._failures.append(report)
+        if report.writing is Writing.TOO_LARGE and not letter.brief:
+            letter.brief = True  # once more at once, with the headers that replay needs
+            self._due.append(report.ticket)
+        elif report.writing is Writing.TOO_LARGE:
+            self._too_large[report.ticket] = letter.rejected.record.partition
+            heapq.heappush(self._later, (now + TOO_LARGE_AGAIN_SECONDS, report.ticket))
+        else:
+            self.failing = report.error
+            heapq.heappush(self._later, (now + AGAIN_SECONDS, report.ticket))
+        return None

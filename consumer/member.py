@@ -1,0 +1,285 @@
+"""One member of the consumer group, put together from its settings and run until told to stop."""
+
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from consumer import __version__
+from consumer.deliveries import Deliveries
+from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
+from consumer.destinations import Destinations, DestinationsError
+from consumer.flow import Limits
+from consumer.journal import Journal, Log
+from consumer.kafka import KafkaDeadLetters, KafkaSource
+from consumer.letter_box import LetterBox
+from consumer.log_ends import LogEnds
+from consumer.meta import Meta
+from consumer.metrics import Metrics
+from consumer.model import PixelId
+from consumer.outbox import Outbox
+from consumer.pipeline import Pipeline, Timing
+from consumer.prepare import Preparation
+from consumer.probes import Health, Probes
+from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
+from consumer.senders import Senders
+from consumer.settings import Settings
+from consumer.settle import Ledger
+from consumer.window import BYTES_PER_REQUEST, Windows
+
+FILES_SECONDS = 5.0
+GAUGES_SECONDS = 1.0
+SENDER_THREADS_MAX = 256
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def now_ms(self) -> int:
+        """Wall-clock milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+
+class Member:
+    """Builds every part, starts the threads around the loop, and turns it."""
+
+    def __init__(self, settings: Settings, *, log: Log, registry: Registry | None = None) -> None:
+        """Raises DestinationsError, ValueError or OSError with a sentence for the operator."""
+        self._settings = settings
+        self._log = log
+        self._clock = SystemClock()
+        self._stopping = threading.Event()
+        self._joined = False
+        self._files_at = self._gauges_at = 0.0
+        destinations = destinations_from(settings)
+        self._destinations_file = (
+            DestinationsFile(path=settings.destinations_file, in_force=destinations)
+            if settings.destinations_file is not None
+            else None
+        )
+        self._tokens = tokens_from(settings, destinations)
+        self._journal = Journal(metrics=self._metrics(settings), log=log)
+        self._journal.metrics.configured(each.id for each in destinations)
+        self._ledger = Ledger()
+        self._deliveries = self._build_deliveries(settings)
+        self._meta = self._build_meta(settings, self._tokens)
+        self._senders = Senders(post=self._meta.post, threads_max=SENDER_THREADS_MAX)
+        self._schemas = Schemas(
+            registry=registry or _registry(settings),
+            local=local_schemas(settings.schemas_dir),
+            now=self._clock.now,
+        )
+        self._probes = Probes(
+            host=settings.metrics_host,
+            port=settings.metrics_port,
+            registry=self._journal.metrics.registry,
+            health=self._health,
+        )
+        kafka_log = logging.getLogger("librdkafka")
+        self._log_ends = LogEnds(configuration=settings.kafka_consumer)
+        self._source = KafkaSource(configuration=settings.kafka_consumer, logger=kafka_log)
+        self._dead_letters = KafkaDeadLetters(
+            configuration=settings.kafka_producer, topic=settings.dlq_topic, logger=kafka_log
+        )
+        self._letters = LetterBox(dead_letters=self._dead_letters)
+        self._pipeline = self._build_pipeline(settings, destinations)
+
+    @property
+    def address(self) -> str:
+        """Where metrics and probes are served."""
+        return self._probes.address
+
+    def run(self) -> int:
+        """Consume until ``stop``. Returns how many records were left open, uncommitted."""
+        settings = self._settings
+        self._probes.start()
+        self._schemas.start()
+        self._log_ends.start()
+        self._log.info("consuming", metrics=self.address, **_facts(settings))
+        self._source.subscribe(
+            settings.topic,
+            tenure_of=self._ledger.tenure_of,
+            assigned=self._pipeline.assigned,
+            revoked=self._pipeline.revoked,
+            lost=self._pipeline.lost,
+        )
+        try:
+            while not self._stopping.is_set():
+                self._pipeline.turn()
+                self._look_around()
+            self._log.info("draining", open=self._ledger.open_records)
+            left = self._pipeline.close()
+            self._log.info("stopped", left_uncommitted=left)
+            return left
+        finally:
+            self._close_edges()
+
+    def stop(self) -> None:
+        """End the run: finish what is in flight within the grace time. Safe from any thread."""
+        self._stopping.set()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT stop the run; a second one ends the process at once."""
+
+        def received(number: int, _: FrameType | None) -> None:
+            name = signal.Signals(number).name
+            if self._stopping.is_set():
+                os.write(
+                    2, f"{name} again: ending at once, what is open stays uncommitted\n".encode()
+                )
+                os._exit(1)
+            self._stopping.set()
+
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, received)
+
+    def _look_around(self) -> None:
+        """What is done every now and then, between two turns."""
+        now = self._clock.now()
+        if now < self._gauges_at:
+            return
+        self._gauges_at = now + GAUGES_SECONDS
+        if not self._joined and self._source.joined:
+            self._joined = True
+            self._journal.kafka_answers()
+            self._log.info("joined the group", group=self._settings.group_id)
+        metrics = self._journal.metrics
+        metrics.poll_loop.set({(): time.time()})
+        metrics.destination_states(
+            {
+                outbox.destination: (
+                    outbox.state.value,
+                    outbox.halted.reason.value if outbox.halted else "",
+                )
+                for outbox in self._deliveries.outboxes.values()
+            }
+        )
+        self._log_ends.watch(self._ledger.partitions)
+        ends = self._log_ends.newest()
+        if ends is not None:
+            self._journal.log_ends(ends, self._ledger.committable_all())
+        if now >= self._files_at:
+            self._files_at = now + FILES_SECONDS
+            self._look_at_files(now)
+
+    def _look_at_files(self, now: float) -> None:
+        news = self._destinations_file.poll() if self._destinations_file else None
+        if isinstance(news, DestinationsError):
+            self._log.error("the destinations file is wrong; the old one stays", problems=str(news))
+        elif news is not None:
+            self._tokens.use(news)
+            self._pipeline.preparation = self._pipeline.preparation._replace(destinations=news)
+            self._journal.metrics.configured(each.id for each in news)
+            self._log.info("destinations changed", destinations=len(news))
+
+    def _health(self) -> Health:
+        age = self._clock.now() - self._pipeline.heartbeat
+        return Health(
+            live=age < self._settings.liveness_seconds,
+            ready=self._joined and not self._stopping.is_set(),
+            facts={
+                "heartbeat_age_seconds": round(age, 3),
+                "joined": self._joined,
+                "stopping": self._stopping.is_set(),
+                "dead_letters_failing": self._letters.failing,
+                "destinations": {
+                    outbox.destination: outbox.state.value
+                    for outbox in list(self._deliveries.outboxes.values())
+                },
+            },
+        )
+
+    def _close_edges(self) -> None:
+        self._log_ends.stop()
+        self._schemas.stop()
+        self._senders.stop()
+        self._dead_letters.close(1.0)
+        self._meta.close()
+        self._probes.stop()
+
+    def _metrics(self, settings: Settings) -> Metrics:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        return Metrics(registry=registry, version=__version__, graph_version=settings.graph_version)
+
+    def _build_deliveries(self, settings: Settings) -> Deliveries:
+        jitter: Callable[[], float] = random.SystemRandom().random
+
+        def outbox_for(destination: PixelId) -> Outbox:
+            return Outbox(
+                destination=destination,
+                requests_max=settings.requests_per_destination,
+                isolation_requests_max=settings.isolation_requests,
+                is_over=self._ledger.is_over,
+                jitter=jitter,
+            )
+
+        windows = Windows(
+            events_max=settings.window_events,
+            bytes_max=settings.window_bytes,
+            seconds_max=settings.window_seconds,
+            batch_prefix=f"{time.time_ns() // 1_000_000:x}{os.getpid():x}",
+        )
+        return Deliveries(windows=windows, outbox_for=outbox_for, is_over=self._ledger.is_over)
+
+    def _build_meta(self, settings: Settings, tokens: Tokens) -> Meta:
+        return Meta(
+            graph_url=settings.graph_url,
+            graph_version=settings.graph_version,
+            timeout_seconds=settings.request_timeout_seconds,
+            connections_max=SENDER_THREADS_MAX,
+            token_for=tokens.of,
+            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+            transport=None,
+        )
+
+    def _build_pipeline(self, settings: Settings, destinations: Destinations) -> Pipeline:
+        return Pipeline(
+            source=self._source,
+            schemas=self._schemas,
+            preparation=Preparation(
+                destinations=destinations,
+                test_code=settings.test_code,
+                body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+            ),
+            ledger=self._ledger,
+            deliveries=self._deliveries,
+            letters=self._letters,
+            outgoing=self._senders,
+            limits=Limits(
+                in_flight_events=settings.in_flight_events,
+                in_flight_bytes=settings.in_flight_bytes,
+                uncommitted_records=settings.uncommitted_records,
+                uncommitted_seconds=settings.uncommitted_seconds,
+                spill_after_seconds=settings.spill_after_seconds,
+            ),
+            timing=Timing(
+                commit_seconds=settings.commit_seconds, grace_seconds=settings.grace_seconds
+            ),
+            clock=self._clock,
+            journal=self._journal,
+        )
+
+
+def _registry(settings: Settings) -> Registry | None:
+    configuration = settings.schema_registry
+    return ConfluentRegistry(configuration) if configuration else None
+
+
+def _facts(settings: Settings) -> dict[str, str]:
+    return {"settings": str(settings.masked())}

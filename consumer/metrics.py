@@ -1,0 +1,403 @@
+"""Every metric of the product, declared once. Counts in memory; no I/O.
+
+Labels come from closed sets: configured destinations, enums, Meta's standard event names and
+``custom``. Counters exist at zero from the start; a gauge exists only once its value is known.
+"""
+
+import platform
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+import confluent_kafka
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from consumer.model import (
+    Accepted,
+    Batch,
+    Closing,
+    Delivered,
+    Dropped,
+    DropReason,
+    Halted,
+    Incomplete,
+    PixelId,
+    Prepared,
+    Reason,
+    Refused,
+    Retry,
+    RetryCause,
+    Split,
+    Suppressed,
+    Throttled,
+    TopicPartition,
+    Verdict,
+)
+
+STANDARD_EVENT_NAMES = (
+    "AddPaymentInfo",
+    "AddToCart",
+    "AddToWishlist",
+    "CompleteRegistration",
+    "Contact",
+    "CustomizeProduct",
+    "Donate",
+    "FindLocation",
+    "InitiateCheckout",
+    "Lead",
+    "PageView",
+    "Purchase",
+    "Schedule",
+    "Search",
+    "StartTrial",
+    "SubmitApplication",
+    "Subscribe",
+    "ViewContent",
+)
+CUSTOM = "custom"
+OTHER = "other"
+
+_REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BATCH_EVENTS = (1, 5, 10, 50, 100, 250, 500, 1000)
+
+
+class Outcome(Enum):
+    """The fates of an event; the value is a label."""
+
+    ACCEPTED = "accepted"
+    DEAD_LETTERED = "dead_lettered"
+    SUPPRESSED = "suppressed"
+
+
+class PauseCause(Enum):
+    """Why a partition is not read for now; the value is a label."""
+
+    IN_FLIGHT = "in_flight"
+    SCHEMA = "schema"
+    DESTINATION = "destination"
+    UNCOMMITTED = "uncommitted"
+    DEAD_LETTER_TOO_LARGE = "dead_letter_too_large"
+
+
+_VERDICTS: dict[type, str] = {
+    Accepted: "accepted",
+    Incomplete: "incomplete",
+    Refused: "refused",
+    Retry: "retry",
+    Split: "split",
+    Throttled: "throttled",
+    Halted: "halted",
+}
+
+
+class Metrics:
+    """All counters and gauges, on the registry given. Called by the loop thread only."""
+
+    def __init__(self, *, registry: CollectorRegistry, version: str, graph_version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._standard = frozenset(STANDARD_EVENT_NAMES)
+        self._destinations: frozenset[PixelId] = frozenset()
+        self.registry = registry
+        self._declare_events(registry)
+        self._declare_requests(registry)
+        self._declare_kafka(registry)
+        Gauge(
+            "conversions_build_info",
+            "Versions of this build, with the value 1",
+            ["version", "python", "librdkafka", "graph_version"],
+            registry=registry,
+        ).labels(
+            version, platform.python_version(), confluent_kafka.libversion()[0], graph_version
+        ).set(1)
+
+    def _declare_events(self, registry: CollectorRegistry) -> None:
+        self._events = Counter(
+            "conversions_events_total",
+            "Events that met their fate",
+            ["destination", "event_name", "outcome"],
+            registry=registry,
+        )
+        self._dead_letters = Counter(
+            "conversions_dead_letters_total",
+            "Dead letters that the brokers acknowledged",
+            ["destination", "reason"],
+            registry=registry,
+        )
+        self._dead_letter_failures = Counter(
+            "conversions_dead_letter_failures_total",
+            "Attempts to write a dead letter that failed",
+            ["writing"],
+            registry=registry,
+        )
+        self._match_key_events = Counter(
+            "conversions_match_key_events_total",
+            "Delivered events that carried this match key",
+            ["destination", "match_key"],
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "conversions_dropped_fields_total",
+            "Optional fields that were left out of an event that lives on",
+            ["field", "reason"],
+            registry=registry,
+        )
+        self._warnings = Counter(
+            "conversions_event_warnings_total",
+            "Events that Meta takes but can use less well",
+            ["warning"],
+            registry=registry,
+        )
+        for writing in ("too_large", "failed"):
+            self._dead_letter_failures.labels(writing)
+        for warning in (Reason.MISSING_USER_AGENT, Reason.MISSING_SOURCE_URL):
+            self._warnings.labels(warning.value)
+
+    def _declare_requests(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "conversions_requests_total",
+            "Requests to Meta by what their answer meant",
+            ["destination", "outcome"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "conversions_request_seconds",
+            "Seconds from the start of a request to the end of its answer",
+            ["destination"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._retries = Counter(
+            "conversions_retries_total",
+            "Requests that are sent again unchanged, by cause",
+            ["cause"],
+            registry=registry,
+        )
+        self._batch_events = Histogram(
+            "conversions_batch_events",
+            "Events in a window when it closed",
+            buckets=_BATCH_EVENTS,
+            registry=registry,
+        )
+        self._windows_closed = Counter(
+            "conversions_windows_closed_total",
+            "Windows by what closed them",
+            ["closed_by"],
+            registry=registry,
+        )
+        self._destination_state = _Snapshot(
+            "conversions_destination_state",
+            "1 for the state that a destination is in",
+            ["destination", "state", "reason"],
+            registry,
+        )
+        self._in_flight = Gauge(
+            "conversions_in_flight_records", "Records read and not settled", registry=registry
+        )
+        self._in_flight_bytes = Gauge(
+            "conversions_in_flight_bytes", "What those records occupy", registry=registry
+        )
+        self._requests_in_flight = Gauge(
+            "conversions_requests_in_flight", "Requests that wait for Meta", registry=registry
+        )
+        for cause in RetryCause:
+            self._retries.labels(cause.value)
+        for closing in Closing:
+            self._windows_closed.labels(closing.value)
+
+    def _declare_kafka(self, registry: CollectorRegistry) -> None:
+        self.records_read = Counter(
+            "conversions_records_read_total", "Records read from the topic", registry=registry
+        )
+        self.rebalances = Counter(
+            "conversions_kafka_rebalances_total",
+            "Assignments, revocations and losses of partitions",
+            ["kind"],
+            registry=registry,
+        )
+        self.commit_failures = Counter(
+            "conversions_kafka_commit_failures_total",
+            "Commits that the group refused; they are repeated",
+            registry=registry,
+        )
+        self.kafka_errors = Counter(
+            "conversions_kafka_errors_total",
+            "Errors that the Kafka client reported",
+            ["kind"],
+            registry=registry,
+        )
+        self.offset_resets = Counter(
+            "conversions_kafka_offset_resets_total",
+            "Committed offsets that the topic no longer had",
+            registry=registry,
+        )
+        self.records_lost = Counter(
+            "conversions_kafka_records_lost_total",
+            "Records that retention removed before they were read",
+            registry=registry,
+        )
+        self.schema_failures = Counter(
+            "conversions_schema_fetch_failures_total",
+            "Questions to the schema registry without a usable answer",
+            registry=registry,
+        )
+        self.bugs = Counter(
+            "conversions_internal_errors_total",
+            "Exceptions that should not have happened",
+            registry=registry,
+        )
+        self._lag = _Snapshot(
+            "conversions_kafka_lag_records",
+            "Log end minus the next offset that would be committed",
+            ["topic", "partition"],
+            registry,
+        )
+        self._paused = Gauge(
+            "conversions_paused_partitions",
+            "Partitions that are not read for now, by cause",
+            ["cause"],
+            registry=registry,
+        )
+        self._assigned = Gauge(
+            "conversions_kafka_assigned_partitions", "Partitions of this member", registry=registry
+        )
+        self.schema_waiting = Gauge(
+            "conversions_schema_waiting_records",
+            "Records that wait for their schema",
+            registry=registry,
+        )
+        self.poll_loop = _Snapshot(
+            "conversions_poll_loop_timestamp_seconds",
+            "When the poll loop last turned, in seconds since the epoch",
+            [],
+            registry,
+        )
+        for kind in ("assigned", "revoked", "lost"):
+            self.rebalances.labels(kind)
+        for kind in ("unreachable", "other"):
+            self.kafka_errors.labels(kind)
+        for cause in PauseCause:
+            self._paused.labels(cause.value)
+
+    def configured(self, destinations: Iterable[PixelId]) -> None:
+        """The destinations that exist: their counters start at zero."""
+        self._destinations = frozenset(destinations)
+        for destination in self._destinations:
+            for outcome in Outcome:
+                self._events.labels(destination, "Purchase", outcome.value)
+            for verdict in _VERDICTS.values():
+                self._requests.labels(destination, verdict)
+            self._request_seconds.labels(destination)
+        for reason in Reason:
+            for label in (*self._destinations, OTHER):
+                self._dead_letters.labels(label, reason.value)
+
+    def window_closed(self, batch: Batch) -> None:
+        """A window closed."""
+        self._batch_events.observe(len(batch.events))
+        self._windows_closed.labels(batch.closed_by.value).inc()
+
+    def answered(self, destination: PixelId, verdict: Verdict, seconds: float) -> None:
+        """A request was answered, or given up."""
+        label = self._destination(destination)
+        self._requests.labels(label, _VERDICTS[type(verdict)]).inc()
+        self._request_seconds.labels(label).observe(seconds)
+        if isinstance(verdict, Retry):
+            self._retries.labels(verdict.cause.value).inc()
+
+    def delivered(self, delivered: Iterable[Delivered]) -> None:
+        """Events that Meta accepted, counted in one go."""
+        names: Tally[tuple[PixelId, str]] = Tally()
+        keys: Tally[tuple[PixelId, tuple[str, ...]]] = Tally()
+        for event, _ in delivered:
+            names[event.destination, event.event_name] += 1
+            keys[event.destination, event.match_keys] += 1
+        for (destination, event_name), count in names.items():
+            self._count(destination, event_name, Outcome.ACCEPTED, count)
+        for (destination, match_keys), count in keys.items():
+            label = self._destination(destination)
+            for match_key in match_keys:
+                self._match_key_events.labels(label, match_key).inc(count)
+
+    def dead_lettered(
+        self, destination: str | None, event_name: str | None, reason: Reason
+    ) -> None:
+        """A dead letter was acknowledged."""
+        pixel = PixelId(destination or "")
+        self._dead_letters.labels(self._destination(pixel), reason.value).inc()
+        self._count(pixel, event_name or "", Outcome.DEAD_LETTERED, 1)
+
+    def suppressed(self, event: Suppressed) -> None:
+        """An event was withheld for want of consent."""
+        self._count(event.destination, event.event_name, Outcome.SUPPRESSED, 1)
+
+    def dead_letter_failed(self, writing: str) -> None:
+        """A dead letter could not be written this time."""
+        self._dead_letter_failures.labels(writing).inc()
+
+    def prepared(self, event: Prepared) -> None:
+        """What was left out of an event and what it lacks; most events have neither."""
+        for dropped in event.dropped:
+            self._count_dropped(dropped)
+        for warning in event.warnings:
+            self._warnings.labels(warning).inc()
+
+    def flow(
+        self,
+        *,
+        records: int,
+        size_bytes: int,
+        requests: int,
+        assigned: int,
+        paused: Mapping[TopicPartition, PauseCause],
+    ) -> None:
+        """How full the house is."""
+        self._in_flight.set(records)
+        self._in_flight_bytes.set(size_bytes)
+        self._requests_in_flight.set(requests)
+        self._assigned.set(assigned)
+        tally = Tally(paused.values())
+        for cause in PauseCause:
+            self._paused.labels(cause.value).set(tally[cause])
+
+    def lag(self, lags: Mapping[TopicPartition, int]) -> None:
+        """Lag of the partitions that are ours, all of them at once."""
+        self._lag.set({(p.topic, str(p.partition)): float(lag) for p, lag in lags.items()})
+
+    def destination_states(self, states: Mapping[PixelId, tuple[str, str]]) -> None:
+        """State and reason of every destination."""
+        self._destination_state.set(
+            {(destination, *state): 1.0 for destination, state in states.items()}
+        )
+
+    def _count_dropped(self, dropped: Dropped) -> None:
+        assert isinstance(dropped.reason, DropReason)
+        self._dropped.labels(dropped.field, dropped.reason.value).inc()
+
+    def _count(self, destination: PixelId, event_name: str, outcome: Outcome, count: int) -> None:
+        name = event_name if event_name in self._standard else CUSTOM
+        self._events.labels(self._destination(destination), name, outcome.value).inc(count)
+
+    def _destination(self, destination: PixelId) -> str:
+        return destination if destination in self._destinations else OTHER
+
+
+class _Snapshot(Collector):
+    """A gauge whose series are replaced as a whole: what is not known is not there."""
+
+    def __init__(
+        self, name: str, text: str, labels: list[str], registry: CollectorRegistry
+    ) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._values: Mapping[tuple[str, ...], float] = {}
+        registry.register(self)
+
+    def set(self, values: Mapping[tuple[str, ...], float]) -> None:
+        self._values = dict(values)
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        return [family]

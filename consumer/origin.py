@@ -1,0 +1,50 @@
+"""Where a record first appeared, and the event id that follows from it.
+
+Both survive dead letters and replays: our headers carry them, and only where these are absent is
+the record's own place taken.
+"""
+
+import hashlib
+
+from consumer.model import Origin, Record
+
+ORIGIN = "conversions.origin"
+EVENT_ID = "conversions.event_id"
+
+
+def text_header(record: Record, name: str) -> str | None:
+    """A header's text; None if it is absent, empty or no UTF-8. Of several the last one counts."""
+    for key, value in reversed(record.headers):
+        if key == name and value:
+            try:
+                return value.decode("utf-8")
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+def origin_of(record: Record) -> Origin:
+    """The record's origin: from its header when that is sound, else its own place."""
+    if record.headers:
+        parts = (text_header(record, ORIGIN) or "").rsplit(":", 3)
+        if len(parts) == 4 and all(_is_whole(part) for part in parts[1:]):
+            return Origin(parts[0], int(parts[1]), int(parts[2]), int(parts[3]))
+    topic, partition = record.partition
+    return Origin(topic, partition, record.offset, record.timestamp_ms)
+
+
+def event_id_of(record: Record, given: object) -> str:
+    """``given`` is the value's own ``eventId``; then comes the header; then a hash of the origin
+    and the value's bytes, which is the same at every retry, restart and replay."""
+    if isinstance(given, str) and given.strip():
+        return given.strip()
+    return (text_header(record, EVENT_ID) if record.headers else None) or _derived(record)
+
+
+def _derived(record: Record) -> str:
+    text = f"{origin_of(record)}\n".encode()
+    return hashlib.sha256(text + (record.value or b"")).hexdigest()[:32]
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()

@@ -1,0 +1,191 @@
+"""The edge to the schema registry: schemas are fetched by a thread of their own, never by the loop.
+
+A registry that is down is not a bad event: the thread goes on asking, and the records wait. Only
+the registry's own "not found", repeated for a minute, makes a schema unknown; even that is asked
+again later, because a publisher may have been faster than the registration.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from consumer.decode import SchemaRef, UnknownSchema
+from consumer.schema_plan import (
+    ReadPlan,
+    UnusableSchema,
+    event_schema,
+    plan_reading,
+    schema_fingerprint,
+)
+
+AGAIN_SECONDS = 2.0
+NOT_FOUND_SECONDS = 60.0
+UNKNOWN_FOR_SECONDS = 60.0
+
+Known = ReadPlan | UnusableSchema | UnknownSchema
+
+
+class Registry(Protocol):
+    """Gives a schema's JSON by its id; None when there is certainly none."""
+
+    def schema(self, schema_id: int) -> str | None: ...
+
+
+class RegistryError(Exception):
+    """The registry did not answer, or not usefully. Says how, without its address."""
+
+
+class ConfluentRegistry:
+    """A registry that speaks Confluent's API (Confluent's own, Apicurio's, Karapace)."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        self._client = SchemaRegistryClient(dict(configuration))
+
+    def schema(self, schema_id: int) -> str | None:
+        """Ask once. Raises RegistryError for everything but a schema and a clear no."""
+        try:
+            found = self._client.get_schema(schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404:
+                return None
+            raise RegistryError(f"HTTP {error.http_status_code}") from None
+        except Exception as error:
+            # Its HTTP library's errors quote the address, which may hold credentials.
+            raise RegistryError(type(error).__name__) from None
+        if found.schema_type not in (None, "AVRO"):
+            raise RegistryError(f"schema {schema_id} is {found.schema_type}, not Avro")
+        return str(found.schema_str)
+
+
+class Fetched(NamedTuple):
+    """News from the thread: a schema, or (``known`` None) why it could not be fetched yet."""
+
+    ref: SchemaRef
+    known: Known | None
+    error: str | None
+
+
+class Schemas:
+    """Read plans by schema id. ``plan_for`` and ``news`` are for the loop and never block."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry | None,
+        local: Mapping[bytes, ReadPlan | UnusableSchema],
+        now: Callable[[], float],
+    ) -> None:
+        self._registry = registry
+        self._plans: dict[SchemaRef, Known] = {ref: plan for ref, plan in local.items()}
+        self._unknown_until: dict[SchemaRef, float] = {}
+        self._asked: set[SchemaRef] = set()
+        self._now = now
+        self._questions: SimpleQueue[int | None] = SimpleQueue()
+        self._news: SimpleQueue[Fetched] = SimpleQueue()
+        self._stopped = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"<Schemas {len(self._plans)} known, {len(self._asked)} asked for>"
+
+    def plan_for(self, ref: SchemaRef) -> Known | None:
+        """What is known of a schema; None after asking for it, and until it is there."""
+        known = self._plans.get(ref)
+        if known is not None:
+            if isinstance(known, UnknownSchema) and self._now() >= self._unknown_until[ref]:
+                del self._plans[ref]
+            else:
+                return known
+        if isinstance(ref, bytes):
+            return UnknownSchema("no schema with this fingerprint is at hand")
+        if self._registry is None:
+            return UnknownSchema("a schema id, but SCHEMA_REGISTRY_URL is not set")
+        if ref not in self._asked:
+            self._asked.add(ref)
+            self._questions.put(ref)
+        return None
+
+    def news(self) -> list[Fetched]:
+        """What the thread has found out since the last call."""
+        found: list[Fetched] = []
+        while True:
+            try:
+                item = self._news.get_nowait()
+            except Empty:
+                return found
+            if item.known is not None:
+                self._plans[item.ref] = item.known
+                self._asked.discard(item.ref)
+                if isinstance(item.known, UnknownSchema):
+                    self._unknown_until[item.ref] = self._now() + UNKNOWN_FOR_SECONDS
+            found.append(item)
+
+    def start(self) -> None:
+        """Start the fetching thread, if there is a registry to ask."""
+        if self._registry is not None:
+            threading.Thread(target=self._work, name="schemas", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; one that waits for the registry is left behind."""
+        self._stopped.set()
+        self._questions.put(None)
+
+    def _work(self) -> None:
+        pending: dict[int, float | None] = {}  # schema id -> when "not found" was first heard
+        while not self._stopped.is_set():
+            timeout = AGAIN_SECONDS if pending else None
+            try:
+                question = self._questions.get(timeout=timeout)
+                if question is None:
+                    return
+                pending[question] = None
+                refs = [question]
+            except Empty:
+                refs = list(pending)
+            for ref in refs:
+                answer = self._ask(ref, pending)
+                if answer.known is not None:
+                    del pending[ref]
+                self._news.put(answer)
+
+    def _ask(self, ref: int, pending: dict[int, float | None]) -> Fetched:
+        assert self._registry is not None, "the thread runs only with a registry"
+        try:
+            text = self._registry.schema(ref)
+            if text is not None:
+                return Fetched(ref, plan_reading(json.loads(text)), None)
+        except RegistryError as error:
+            return Fetched(ref, None, str(error))
+        except (json.JSONDecodeError, RecursionError) as error:
+            detail = f"the schema is no JSON ({type(error).__name__})"
+            return Fetched(ref, UnusableSchema(detail), None)
+        first = pending[ref]
+        now = monotonic()
+        if first is None:
+            pending[ref] = first = now
+        if now - first >= NOT_FOUND_SECONDS:
+            return Fetched(ref, UnknownSchema(f"the registry knows no schema {ref}"), None)
+        return Fetched(ref, None, f"schema {ref} is not found")
+
+
+def local_schemas(folder: Path | None) -> dict[bytes, ReadPlan | UnusableSchema]:
+    """Plans by fingerprint for single-object encoding: our schema and those of a folder.
+
+    Raises ValueError with one sentence for a file that is no Avro schema.
+    """
+    plans: dict[bytes, ReadPlan | UnusableSchema] = {}
+    schemas: list[Any] = [event_schema()]
+    for path in sorted(folder.glob("*.avsc")) if folder is not None else []:
+        try:
+            schemas.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path.name} cannot be read as a schema: {error}") from None
+    for schema in schemas:
+        plans[schema_fingerprint(schema)] = plan_reading(schema)
+    return plans

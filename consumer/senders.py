@@ -1,0 +1,88 @@
+"""Threads that post one request each and judge its answer, so that the loop never waits for Meta.
+
+They share nothing with the loop but two queues. Threads are started when they are needed and are
+daemons: one that hangs cannot keep the process from ending.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import NamedTuple
+
+from consumer.model import Request, Retry, RetryCause, Verdict
+
+Post = Callable[[Request], Verdict]
+
+
+class Answer(NamedTuple):
+    """A judged answer; ``seconds`` is how long the request took.
+
+    ``bug`` names the kind of an exception that posting should never have raised.
+    """
+
+    request: Request
+    verdict: Verdict
+    seconds: float
+    bug: str | None
+
+
+class Senders:
+    """At most ``threads_max`` threads, each calling ``post`` for one request at a time."""
+
+    def __init__(self, *, post: Post, threads_max: int) -> None:
+        self._post = post
+        self._threads_max = threads_max
+        self._threads = 0
+        self._out = 0
+        self._requests: SimpleQueue[Request | None] = SimpleQueue()
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._arrived: deque[Answer] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Senders {self._out} requests out, {self._threads} threads>"
+
+    def submit(self, request: Request) -> None:
+        """Hand a request over; its answer comes with ``answers``."""
+        self._out += 1
+        if self._out > self._threads and self._threads < self._threads_max:
+            self._threads += 1
+            name = f"sender-{self._threads}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._requests.put(request)
+
+    def answers(self) -> list[Answer]:
+        """Everything that has come back since the last call."""
+        while True:
+            try:
+                self._arrived.append(self._answers.get_nowait())
+            except Empty:
+                break
+        arrived = list(self._arrived)
+        self._arrived.clear()
+        self._out -= len(arrived)
+        return arrived
+
+    def wait(self, seconds: float) -> None:
+        """Return when an answer is there, or after this long."""
+        try:
+            self._arrived.append(self._answers.get(timeout=seconds))
+        except Empty:
+            return
+
+    def stop(self) -> None:
+        """Let idle threads end; one that waits for Meta is left behind."""
+        for _ in range(self._threads):
+            self._requests.put(None)
+
+    def _work(self) -> None:
+        while (request := self._requests.get()) is not None:
+            started_at = monotonic()
+            bug: str | None = None
+            try:
+                verdict = self._post(request)
+            except Exception as error:  # a bug in posting must not lose the request with its thread
+                verdict = Retry(RetryCause.UNREADABLE_ANSWER, None, reached_meta=True)
+                bug = type(error).__name__
+            self._answers.put(Answer(request, verdict, monotonic() - started_at, bug))
