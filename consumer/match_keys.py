@@ -183,7 +183,7 @@ class _Found(NamedTuple):
     def add_scalar(self, key: str, field: str, value: Any, read: _ReadClear) -> None:
         """A key that is never hashed; JSON needs its text to be UTF-8."""
         text = value if type(value) is str else next(_texts(value), "")
-        if text is not None and not (text := text.strip()):
+        if text is not None and not (text := normalise.visible_part(text)):
             return
         if text is None or not normalise.is_encodable(text):
             outcome: str | int | DropReason = DropReason.MALFORMED

@@ -36,7 +36,7 @@ _LAST_NAME_PLACEHOLDERS = frozenset({"n/a", "unknown", "undefined", "-"})  # Nul
 
 def email(text: str) -> Outcome:
     """Trimmed and in lower case; dots and ``+tags`` stay, because Meta does not fold them."""
-    visible = _visible(text)
+    visible = visible_part(text)
     lowered = visible.lower()
     if _EMAIL(lowered):
         return _sha256(lowered)
@@ -135,13 +135,19 @@ class _Country(NamedTuple):
 
 @lru_cache(1024)
 def _country(text: str) -> _Country:
-    visible = _visible(text)
+    visible = visible_part(text)
     if not visible:
         return _Country(None, None)
-    code = _countries().get(_folded(visible.replace("&", "and")).removeprefix("the"))
-    if code is not None:
-        return _Country(code, _sha256(code))
-    return _Country(None, _hash_or_unusable(visible) or DropReason.MALFORMED)
+    if known := _hash_or_unusable(visible):
+        return _Country(None, known)
+    name = _folded(visible.replace("&", "and")).removeprefix("the")
+    # N.A. is not Namibia: of short names, few are written with dots.
+    is_name = len(name) > 3 or visible.isalpha() or name in _DOTTED
+    code = _countries().get(name) if is_name else None
+    return _Country(code, _sha256(code) if code else DropReason.MALFORMED)
+
+
+_DOTTED = frozenset({"us", "usa", "uk", "gb", "uae", "drc", "prc"})
 
 
 @lru_cache(65536)
@@ -229,7 +235,7 @@ def external_id_raw(text: str) -> Outcome:
 
 
 def _external_id(text: str, finish: Callable[[str], str | DropReason]) -> Outcome:
-    visible = _visible(text)
+    visible = visible_part(text)
     if not visible:
         return None
     if _is_shared_id(visible):
@@ -415,7 +421,7 @@ def _hashed(
     placeholders: frozenset[str] = _PLACEHOLDERS,
 ) -> Outcome:
     """What every key has in common; ``read`` answers "" for what it cannot make sense of."""
-    visible = _visible(text)
+    visible = visible_part(text)
     if not visible:
         return None
     if known := _hash_or_unusable(visible, placeholders):
@@ -460,7 +466,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{32,}").fullmatch  # MD5, SHA-1, SHA-512, or one 
 _SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-def _visible(text: str) -> str:
+def visible_part(text: str) -> str:
     """Trimmed, and without the characters that nobody sees (category Cf: BOM, zero width)."""
     if text.isascii():
         return text.strip()

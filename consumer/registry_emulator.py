@@ -1,4 +1,4 @@
-"""A schema registry for demos and tests: Confluent's API as far as publishing and reading need it."""
+"""A schema registry for demos and tests: Confluent's API as far as events need it."""
 
 import json
 import threading

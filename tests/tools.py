@@ -119,7 +119,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(description="Bring the tools of the integration tests.")
     parser.add_argument("--check", action="store_true", help="only say what is there")
-    return _check() if parser.parse_args(argv).check else _bring_all()
+    only_check = parser.parse_args(argv).check
+    try:
+        return _check() if only_check else _bring_all()
+    except KeyboardInterrupt:
+        _complain("interrupted: what was not complete is gone again")
+        return 1
 
 
 def _check() -> int:
@@ -250,9 +255,9 @@ def _checksums(tool: Tool) -> Mapping[str, str]:
 
 def _unpack(archive: Path) -> None:
     with tarfile.open(archive) as tar:
-        # Absent before Python 3.11.4; the archive's checksum is right by now in any case.
+        # Python before 3.11.4 has no such filter and does not ask for one.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
-        tar.extractall(archive.parent)  # noqa: S202 - see the line above
+        tar.extractall(archive.parent)  # noqa: S202 - a filter is set, the checksum is right
     archive.unlink()
 
 

@@ -190,7 +190,7 @@ class Product:
         self._started: list[Running] = []
 
     def run(self, *args: str, env: Mapping[str, str]) -> Running:
-        """``conversions`` with these arguments, in an empty folder of the test."""
+        """``conversions`` with these arguments, in the folder of the test; returns at once."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         inherited["LANG"] = os.environ.get("LANG", "C.UTF-8")
         running = Running(
