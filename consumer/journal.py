@@ -73,8 +73,10 @@ class Journal:
             "events": len(request.events),
             "seconds": round(answer.seconds, 3),
         }
+        # The trials of a refused batch would be dozens of lines: the batch has had its line.
+        say = self.log.debug if request.isolating else self.log.info
         if isinstance(verdict, Accepted):
-            self.log.info("batch delivered", **facts, trace_id=verdict.trace_id)
+            say("batch delivered", **facts, trace_id=verdict.trace_id)
             for message in verdict.messages:
                 if self._is_new(f"message {message}"):
                     self.log.warning("Meta adds a message", message=message, **facts)
@@ -83,7 +85,7 @@ class Journal:
         cause = verdict.cause.value if isinstance(verdict, Retry) else None
         told = _told(getattr(verdict, "error", None))
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
-        self.log.info(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
+        say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
 
     def destination_changed(self, outbox: Outbox) -> None:
         """A destination's state is another than before the last answer."""

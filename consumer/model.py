@@ -296,12 +296,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST: some events of one batch. ``request_id`` is ours, unique within the process."""
+    """One POST: some events of one batch. ``request_id`` is ours, unique within the process;
+    ``isolating`` says that it is a trial of a batch that was refused."""
 
     request_id: str
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
+    isolating: bool
 
 
 @dataclass(frozen=True, slots=True)

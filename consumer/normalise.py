@@ -316,8 +316,7 @@ def _national(digits: str, region: str) -> str | None:
             return international
     if plan.is_plain:
         rest = digits.removeprefix(plan.trunk_prefix or "")
-        # A number that may also begin with the trunk prefix is left to the library.
-        if plan.is_usual(rest) and (rest == digits or not plan.is_possible(digits)):
+        if plan.is_usual(rest):
             return plan.calling_code + rest
     return _valid(digits, region)
 

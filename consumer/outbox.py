@@ -273,7 +273,8 @@ class Outbox:
         self._in_flight[request_id] = parcel
         self._sent_at[request_id] = now
         events = tuple(parcel.trial())
-        return Request(request_id, parcel.key, parcel.batch_id, events)
+        isolating = parcel.isolation is not None
+        return Request(request_id, parcel.key, parcel.batch_id, events, isolating)
 
     def _accepted(self, parcel: _Parcel, verdict: Accepted) -> list[Delivered | Rejected]:
         self._failures = 0

@@ -35,6 +35,9 @@ from consumer.senders import Answer
 from consumer.settle import Ledger, Opening
 
 READ_SECONDS = 0.05
+READ_SECONDS_WHILE_SENDING = 0.005
+"""Reading waits its whole time, and an answer of Meta's may free the next request."""
+
 READ_RECORDS_MAX = 1000
 PUMP_SECONDS = 0.02
 FLOW_SECONDS = 0.2
@@ -214,7 +217,9 @@ class Pipeline:
         room = self._limits.in_flight_events - self._ledger.open_records
         if room > 0 and self._ledger.open_bytes < self._limits.in_flight_bytes:
             self._full_since = None
-            return self._source.read(min(room, READ_RECORDS_MAX), READ_SECONDS)
+            sending = self._deliveries.requests_out > 0
+            seconds = READ_SECONDS_WHILE_SENDING if sending else READ_SECONDS
+            return self._source.read(min(room, READ_RECORDS_MAX), seconds)
         self._full_since = self._full_since or now
         if now - self._full_since < FULL_SECONDS:
             self._outgoing.wait(PUMP_SECONDS)

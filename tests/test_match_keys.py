@@ -315,6 +315,7 @@ def test_an_email_is_trimmed_and_in_lower_case_or_it_is_left_out(
         Case("+39 (0)6 6982 1234", None, "390669821234"),
         Case("+34 (0)912 345 678", None, "34912345678"),
         Case("+683 4000", None, "6834000"),
+        Case("＋６８３ ４０００", None, "6834000"),
         Case("0044 20 7946 0958", None, "442079460958"),
         # The region's calling code is already there.
         Case("491701234567", "de", "491701234567"),
@@ -346,6 +347,10 @@ def test_an_email_is_trimmed_and_in_lower_case_or_it_is_left_out(
         Case("0491701234567", None, NO_COUNTRY),
         Case("650 555 1212", "Narnia", NO_COUNTRY),
         Case("555-1212", "us", NO_COUNTRY),
+        Case("555-1212", "aq", NO_COUNTRY),
+        Case("999 999 9999", "us", NO_COUNTRY),
+        Case("03213269633", "co", NO_COUNTRY),
+        Case("12345678901234", "gb", NO_COUNTRY),
         # What stands around it.
         Case("tel:+1-650-555-1212;ext=5", None, "16505551212"),
         Case("Mobile: +44 7911 123456", None, "447911123456"),
@@ -573,6 +578,7 @@ def test_a_state_is_two_letters_in_america_and_its_name_elsewhere(case: Case) ->
         Case("01310-100", "br", "01310"),
         Case("100-0001", "jp", "100"),
         Case("１００－０００１", "jp", "100"),
+        Case("Ｍ１ １ＡＥ", "gb", "m11ae"),
         Case("SW1A\u00a01AA", "gb", "sw1a1aa"),
         Case("00926-1234", "pr", "00926"),
         Case("1", "fr", MALFORMED),

@@ -11,6 +11,7 @@ import pytest
 from tests.integration import Product
 from tests.integration.kafka_broker import KafkaBroker
 from tests.integration.registry import Registry
+from tests.integration.world import World
 from tests.tools import APICURIO, KAFKA, Tool, apicurio_home, find_java, kafka_libs
 
 
@@ -84,3 +85,18 @@ def _java_of(tool: Tool) -> Path | None:
 
 def _session_wants_registry(session: pytest.Session) -> bool:
     return any("registry" in getattr(item, "fixturenames", ()) for item in session.items)
+
+
+@pytest.fixture
+def world(
+    kafka: KafkaBroker, registry: Registry, product: Product, unique: Callable[[str], str]
+) -> World:
+    """Topics, a group, a schema and an emulator of this test's own, with two pixels."""
+    return World(
+        kafka=kafka,
+        registry=registry,
+        product=product,
+        unique=unique,
+        pixels=("1729525464415281", "2729525464415282"),
+        dead_letter_config={},
+    )
