@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from consumer import __version__
 from consumer.deliveries import Deliveries
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
-from consumer.destinations import Destinations, DestinationsError
+from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
@@ -95,7 +95,12 @@ class Member:
             configuration=settings.kafka_producer, topic=settings.dlq_topic, logger=kafka_log
         )
         self._letters = LetterBox(dead_letters=self._dead_letters)
-        self._pipeline = self._build_pipeline(settings, destinations)
+        self._preparation = Preparation(
+            destinations=destinations,
+            test_code=settings.test_code,
+            body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+        )
+        self._pipeline = self._build_pipeline(settings)
 
     @property
     def address(self) -> str:
@@ -156,6 +161,7 @@ class Member:
             self._joined = True
             self._journal.kafka_answers()
             self._log.info("joined the group", group=self._settings.group_id)
+        self._pipeline.gauges()
         metrics = self._journal.metrics
         metrics.poll_loop.set({(): time.time()})
         metrics.destination_states(
@@ -181,7 +187,8 @@ class Member:
             self._log.error("the destinations file is wrong; the old one stays", problems=str(news))
         elif news is not None:
             self._tokens.use(news)
-            self._pipeline.preparation = self._pipeline.preparation._replace(destinations=news)
+            self._preparation = self._preparation._replace(destinations=news)
+            self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
 
@@ -248,15 +255,11 @@ class Member:
             transport=None,
         )
 
-    def _build_pipeline(self, settings: Settings, destinations: Destinations) -> Pipeline:
+    def _build_pipeline(self, settings: Settings) -> Pipeline:
         return Pipeline(
             source=self._source,
             schemas=self._schemas,
-            preparation=Preparation(
-                destinations=destinations,
-                test_code=settings.test_code,
-                body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
-            ),
+            preparation=self._preparation,
             ledger=self._ledger,
             deliveries=self._deliveries,
             letters=self._letters,

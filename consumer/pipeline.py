@@ -5,34 +5,31 @@ There is one ``pump``: collect answers, move the outboxes on, serve the dead let
 settle. The loop's turn, the revoke callback and the shutdown all call it, and it never reads.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
-from consumer.decode import NeedsSchema, SchemaFor, SchemaRef, decode
+from consumer.decode import NeedsSchema
 from consumer.deliveries import Deliveries
-from consumer.flow import House, Limits, plan_flow
+from consumer.flow import House, Limits
+from consumer.intake import Intake, SchemaSource
 from consumer.journal import Journal
 from consumer.letter_box import LetterBox
-from consumer.metrics import PauseCause
 from consumer.model import (
-    ClientError,
-    CommitReport,
     Delivered,
     EndOfPartition,
-    Event,
-    PixelId,
     Prepared,
     ReadFailed,
     Record,
     Rejected,
-    Request,
     Suppressed,
     TopicPartition,
 )
-from consumer.prepare import Preparation, prepare
+from consumer.prepare import Preparation
 from consumer.schema_registry import Fetched
+from consumer.seams import Clock, Outgoing, Source
 from consumer.senders import Answer
 from consumer.settle import Ledger, Opening
+from consumer.valve import Valve
 
 READ_SECONDS = 0.05
 READ_SECONDS_WHILE_SENDING = 0.005
@@ -40,58 +37,6 @@ READ_SECONDS_WHILE_SENDING = 0.005
 
 READ_RECORDS_MAX = 1000
 PUMP_SECONDS = 0.02
-FLOW_SECONDS = 0.2
-FULL_SECONDS = 1.0
-"""So long a full house simply does not read; then it pauses and polls, to stay in the group."""
-
-
-class Clock(Protocol):
-    """Monotonic seconds, and the wall clock in milliseconds."""
-
-    def now(self) -> float: ...
-
-    def now_ms(self) -> int: ...
-
-
-class Source(Protocol):
-    """The consumer group's member; see ``kafka.KafkaSource``."""
-
-    def read(self, records_max: int, seconds: float) -> list[Record | EndOfPartition]: ...
-
-    def pause(self, partitions: Collection[TopicPartition]) -> None: ...
-
-    def resume(self, partitions: Collection[TopicPartition]) -> None: ...
-
-    def rewind(self, offsets: Mapping[TopicPartition, int]) -> None: ...
-
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None: ...
-
-    def commit_now(self, offsets: Mapping[TopicPartition, int]) -> None: ...
-
-    def commit_reports(self) -> list[CommitReport]: ...
-
-    def errors(self) -> list[ClientError]: ...
-
-    def close(self) -> None: ...
-
-
-class Outgoing(Protocol):
-    """The sender threads; see ``senders.Senders``."""
-
-    def submit(self, request: Request) -> None: ...
-
-    def answers(self) -> list[Answer]: ...
-
-    def wait(self, seconds: float) -> None: ...
-
-
-class SchemaSource(Protocol):
-    """Schemas by id, fetched by somebody else; see ``schema_registry.Schemas``."""
-
-    @property
-    def plan_for(self) -> SchemaFor: ...
-
-    def news(self) -> list[Fetched]: ...
 
 
 class Timing(NamedTuple):
@@ -120,25 +65,23 @@ class Pipeline:
         journal: Journal,
     ) -> None:
         self._source = source
-        self._schemas = schemas
         self._ledger = ledger
         self._deliveries = deliveries
         self._letters = letters
         self._outgoing = outgoing
-        self._limits = limits
         self._timing = timing
         self._clock = clock
         self._journal = journal
-        self._waiting: dict[SchemaRef, list[Record]] = {}
-        self._seen: dict[TopicPartition, set[PixelId]] = {}
-        self._house = House(limits, ledger, deliveries, self._seen)
-        self._paused: dict[TopicPartition, PauseCause] = {}
-        self._full_since: float | None = None
-        self._flow_at = 0.0
+        self._intake = Intake(schemas=schemas, preparation=preparation, ledger=ledger)
+        house = House(limits, ledger, deliveries, self._intake.seen)
+        self._valve = Valve(source=source, house=house)
         self._commit_at = 0.0
         self._drain_until: float | None = None
-        self.preparation = preparation
         self.heartbeat = clock.now()
+
+    def use(self, preparation: Preparation) -> None:
+        """From the next record on prepare by other destinations."""
+        self._intake.preparation = preparation
 
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
@@ -146,9 +89,7 @@ class Pipeline:
         """New tenures begin."""
         self._journal.rebalanced("assigned", partitions)
         for partition in partitions:
-            self._ledger.begin(partition)
-            self._seen[partition] = set()
-            self._paused.pop(partition, None)
+            self._begin(partition)
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Finish and commit what is in flight of these partitions, then their tenures end."""
@@ -214,18 +155,15 @@ class Pipeline:
         return left
 
     def _read(self, now: float) -> list[Record | EndOfPartition]:
-        room = self._limits.in_flight_events - self._ledger.open_records
-        if room > 0 and self._ledger.open_bytes < self._limits.in_flight_bytes:
-            self._full_since = None
+        room = self._valve.room(now)
+        if room > 0:
             sending = self._deliveries.requests_out > 0
             seconds = READ_SECONDS_WHILE_SENDING if sending else READ_SECONDS
             return self._source.read(min(room, READ_RECORDS_MAX), seconds)
-        self._full_since = self._full_since or now
-        if now - self._full_since < FULL_SECONDS:
-            self._outgoing.wait(PUMP_SECONDS)
-            return []
-        # Everything is paused by now (``_steer``), and polled all the same.
-        return self._source.read(1, READ_SECONDS)
+        if self._valve.is_shut(now):
+            return self._source.read(1, READ_SECONDS)
+        self._outgoing.wait(PUMP_SECONDS)
+        return []
 
     def _rewind(self, error: str) -> None:
         """Records may have been dequeued and lost: read on from what the ledger expects."""
@@ -258,8 +196,7 @@ class Pipeline:
                     # The topic was made anew or its offsets were reset: a new tenure begins here.
                     went_back.add(item.partition)
                     self._end([item.partition])
-                    self._ledger.begin(item.partition)
-                    self._seen[item.partition] = set()
+                    self._begin(item.partition)
                     self._source.rewind({item.partition: item.offset})
                 case Opening.STALE:
                     pass  # its partition is no longer ours
@@ -269,31 +206,24 @@ class Pipeline:
 
     def _enter(self, record: Record, now: float, now_ms: int) -> None:
         """Bring one open record as far as it gets without waiting."""
-        entered: Event | NeedsSchema | Rejected | Prepared | Suppressed
-        entered = decode(record, schema_for=self._schemas.plan_for)
-        if isinstance(entered, Event):
-            entered = prepare(entered, self.preparation, now_ms=now_ms)
-        match entered:
-            case Prepared():
-                self._seen[record.partition].add(entered.destination)
-                self._journal.prepared(entered)
-                self._deliveries.add(entered, now)
-            case Rejected():
-                self._letters.put(entered, failed_at_ms=now_ms)
-            case Suppressed():
+        match self._intake.admit(record, now_ms):
+            case Prepared() as prepared:
+                self._journal.prepared(prepared)
+                self._deliveries.add(prepared, now)
+            case Rejected() as rejected:
+                self._letters.put(rejected, failed_at_ms=now_ms)
+            case Suppressed() as suppressed:
                 self._ledger.settle(record)
-                self._journal.suppressed(entered)
-            case NeedsSchema(_, ref):
-                self._waiting.setdefault(ref, []).append(record)
-            case _:
-                raise AssertionError("an event was neither prepared nor rejected")
+                self._journal.suppressed(suppressed)
+            case NeedsSchema():
+                pass  # the intake keeps it
 
     def _pump_once(self) -> None:
         now, now_ms = self._clock.now(), self._clock.now_ms()
         self.heartbeat = now
         for answer in self._outgoing.answers():
             self._answered(answer, now, now_ms)
-        for fetched in self._schemas.news():
+        for fetched in self._intake.news():
             self._schema_news(fetched, now, now_ms)
         step = self._deliveries.advance(now, now_ms)
         for batch in step.closed:
@@ -336,7 +266,7 @@ class Pipeline:
             self._journal.schema_trouble(fetched.error or "")
             return
         self._journal.schema_fetched()
-        for record in self._waiting.pop(fetched.ref, []):
+        for record in self._intake.release(fetched.ref):
             if not self._ledger.is_over(record.tenure):
                 self._enter(record, now, now_ms)
 
@@ -352,34 +282,29 @@ class Pipeline:
 
     def _steer(self, now: float) -> None:
         """Pause and resume partitions, and spill what a halted destination has to give up."""
-        full = self._full_since is not None and now - self._full_since >= FULL_SECONDS
-        if now < self._flow_at and not full:
-            return
-        self._flow_at = now + FLOW_SECONDS
-        waiting = {record.partition for records in self._waiting.values() for record in records}
-        flow = plan_flow(
-            self._house, now, schema_partitions=waiting, too_large=self._letters.too_large
+        before = self._valve.paused
+        spills = self._valve.turn(
+            now,
+            schema_partitions=self._intake.waiting_partitions,
+            too_large=self._letters.too_large,
         )
-        if full:
-            for partition in self._ledger.partitions:
-                flow.paused.setdefault(partition, PauseCause.IN_FLIGHT)
-        paused = {p: c for p, c in flow.paused.items() if self._ledger.tenure_of(p) is not None}
-        self._source.pause(paused.keys() - self._paused.keys())
-        self._source.resume(self._paused.keys() - paused.keys())
-        self._journal.flow(paused, self._paused)
-        self._paused = paused
-        for spill in flow.spills:
+        if self._valve.paused != before:
+            self._journal.flow(self._valve.paused, before)
+        for spill in spills:
             spilled = spill.outbox.spill(spill.events_max, spill.of)
             if spilled:
                 self._journal.spilled(spill.outbox, len(spilled))
                 self._reject(spilled, self._clock.now_ms())
-        self._journal.metrics.schema_waiting.set(sum(map(len, self._waiting.values())))
+
+    def gauges(self) -> None:
+        """Show how full the house is."""
+        self._journal.metrics.schema_waiting.set(self._intake.waiting)
         self._journal.metrics.flow(
             records=self._ledger.open_records,
             size_bytes=self._ledger.open_bytes,
             requests=self._deliveries.requests_out,
             assigned=len(self._ledger.partitions),
-            paused=paused,
+            paused=self._valve.paused,
         )
 
     def _worth_waiting(self, partitions: Collection[TopicPartition]) -> bool:
@@ -396,17 +321,16 @@ class Pipeline:
             self._source.commit_now(offsets)
         self._hear_kafka()
 
+    def _begin(self, partition: TopicPartition) -> None:
+        self._ledger.begin(partition)
+        self._intake.begin(partition)
+        self._valve.forget(partition)
+
     def _end(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
             self._ledger.end(partition)
-            self._seen.pop(partition, None)
-            self._paused.pop(partition, None)
-        is_over = self._ledger.is_over
+        for partition in partitions:
+            self._intake.forget(partition)
+            self._valve.forget(partition)
         self._deliveries.forget()
-        self._letters.forget(is_over)
-        for ref, records in list(self._waiting.items()):
-            kept = [record for record in records if not is_over(record.tenure)]
-            if kept:
-                self._waiting[ref] = kept
-            else:
-                del self._waiting[ref]
+        self._letters.forget(self._ledger.is_over)

@@ -1,0 +1,78 @@
+"""Opens and closes the inflow: how much may be read now, and which partitions are paused.
+
+A full house at first simply does not read. When that lasts, every partition is paused and the
+group polled all the same, so that it never takes us for dead during an outage.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from consumer.flow import House, Spill, plan_flow
+from consumer.metrics import PauseCause
+from consumer.model import TopicPartition
+
+FLOW_SECONDS = 0.2
+FULL_SECONDS = 1.0
+
+
+class Pausing(Protocol):
+    """What can be paused; see ``kafka.KafkaSource``."""
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None: ...
+
+
+class Valve:
+    """The pauses in force. Times are monotonic seconds."""
+
+    def __init__(self, *, source: Pausing, house: House) -> None:
+        self._source = source
+        self._house = house
+        self._planned_at = float("-inf")
+        self._full_since: float | None = None
+        self.paused: dict[TopicPartition, PauseCause] = {}
+
+    def __repr__(self) -> str:
+        return f"<Valve {len(self.paused)} partitions paused>"
+
+    def room(self, now: float) -> int:
+        """How many records may be read; 0 when the house is full."""
+        limits, ledger = self._house.limits, self._house.ledger
+        room = limits.in_flight_events - ledger.open_records
+        if room > 0 and ledger.open_bytes < limits.in_flight_bytes:
+            self._full_since = None
+            return room
+        self._full_since = now if self._full_since is None else self._full_since
+        return 0
+
+    def is_shut(self, now: float) -> bool:
+        """Whether the house has been full for so long that everything is paused and polled."""
+        return self._full_since is not None and now - self._full_since >= FULL_SECONDS
+
+    def turn(
+        self,
+        now: float,
+        *,
+        schema_partitions: Collection[TopicPartition],
+        too_large: Collection[TopicPartition],
+    ) -> list[Spill]:
+        """Pause and resume what the moment asks for; returns what has to be spilled."""
+        shut = self.is_shut(now)
+        if now - self._planned_at < FLOW_SECONDS and not shut:
+            return []
+        self._planned_at = now
+        flow = plan_flow(self._house, now, schema_partitions=schema_partitions, too_large=too_large)
+        ours = self._house.ledger.partitions
+        if shut:
+            for partition in ours:
+                flow.paused.setdefault(partition, PauseCause.IN_FLIGHT)
+        paused = {p: cause for p, cause in flow.paused.items() if p in ours}
+        self._source.pause(paused.keys() - self.paused.keys())
+        self._source.resume(self.paused.keys() - paused.keys())
+        self.paused = paused
+        return flow.spills
+
+    def forget(self, partition: TopicPartition) -> None:
+        """A partition that comes or goes is not paused by us any more."""
+        self.paused.pop(partition, None)
