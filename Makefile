@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 HASHED := --require-hashes --only-binary :all:
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
-.PHONY: help demo test lint tools lock again clean
+.PHONY: help demo test lint tools docs lock again clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -20,11 +20,16 @@ test: $(VENV)/.dev ## every test; those on the real Kafka need `make tools` once
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
 tools: $(VENV)/.run ## bring Apache Kafka and Apicurio Registry into the cache outside the tree
 	@$(BIN)/python tests/tools.py
+	@$(BIN)/python tests/python_tools.py
+
+docs: $(VENV)/.run ## write the generated pages anew
+	@$(BIN)/python docs/generate.py
 
 $(VENV)/.python: $(if $(wildcard $(BIN)/python),,again)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.13' >&2; exit 2; }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tests.integration.world import World
 
 DAY_MS = 24 * 3600 * 1000
-UNDECODABLE = b"\x00\x00"
+UNDECODABLE = b"\x07 no Avro "
 
 
 class Fate(NamedTuple):
