@@ -1,4 +1,4 @@
-"""How the emulator decides: what Meta would say to a batch, and which misbehaviour is due.
+"""How the emulator judges: what Meta would say to a batch.
 
 Nothing here does I/O, reads a clock or knows of the consumer's own preparation: the rules are
 written anew from Meta's documentation and from answers seen live, so that a mistake in ours does
@@ -8,58 +8,18 @@ One rule is for tests alone: an event whose ``custom_data`` holds ``"emulator_re
 is refused with code 100 and that subcode. It is a poison that no local validation can foresee.
 """
 
-import random
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+
+from consumer.emulator_refusal import Refusal, invalid, not_hashed, refused, unexpected_key
 
 EVENTS_MAX = 1000
 MAX_AGE_SECONDS = 7 * 86_400
 STORE_MAX_AGE_SECONDS = 62 * 86_400
 FUTURE_SECONDS = 300
-
-
-class Refusal(NamedTuple):
-    """One error of Meta's: ``status`` is HTTP's; ``event_index`` and ``path`` say where."""
-
-    code: int
-    message: str = "Invalid parameter"
-    subcode: int | None = None
-    title: str | None = None
-    user_message: str | None = None
-    kind: str = "OAuthException"
-    status: int = 400
-    is_transient: bool | None = None
-    event_index: int | None = None
-    path: str = ""
-
-    @property
-    def label(self) -> str:
-        """``100/2804003``, or ``190`` where there is no subcode: the key in the statistics."""
-        return str(self.code) if self.subcode is None else f"{self.code}/{self.subcode}"
-
-    def body(self, *, trace_id: str, hints: str) -> bytes:
-        """Meta's JSON for this error; ``hints`` is ``none``, ``path`` or ``index``."""
-        message, user_message, data = self.message, self.user_message, None
-        if self.event_index is not None and hints == "path":
-            where = f"$['data'][{self.event_index}]{self.path}"
-            message = f"{message}: {where}"
-            user_message = f'{(user_message or "").rstrip(".")} on param "{where}".'
-        elif self.event_index is not None and hints == "index":
-            # The retired Offline Conversions API put it there, and as JSON inside a string.
-            data = orjson.dumps({"event_index": self.event_index}).decode()
-        optional = {
-            "error_subcode": self.subcode,
-            "is_transient": self.is_transient,
-            "error_data": data,
-            "error_user_title": self.title,
-            "error_user_msg": user_message,
-        }
-        error: dict[str, Any] = {"message": message, "type": self.kind, "code": self.code}
-        error |= {name: value for name, value in optional.items() if value is not None}
-        return orjson.dumps({"error": error | {"fbtrace_id": trace_id}})
 
 
 def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
@@ -68,9 +28,9 @@ def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
     ``now`` is wall-clock seconds, ``raw`` the body that ``data`` was decoded from.
     """
     if not isinstance(data, list):
-        return _invalid("data must be an array.")
+        return invalid("data must be an array.")
     if not 0 < len(data) <= EVENTS_MAX:
-        return _invalid(f"data must have between 1 and {EVENTS_MAX} elements.")
+        return invalid(f"data must have between 1 and {EVENTS_MAX} elements.")
     suspicious = _EMPTY_HASH in raw.lower()
     for index, event in enumerate(data):
         refusal = _judge_event(event, now)
@@ -83,7 +43,7 @@ def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
 
 def _judge_event(event: Any, now: float) -> Refusal | None:
     if type(event) is not dict:
-        return _invalid("Each event must be an object.")
+        return invalid("Each event must be an object.")
     return (
         _shape(event)
         or _time(event, now)
@@ -95,25 +55,6 @@ def _judge_event(event: Any, now: float) -> Refusal | None:
         or _messaging(event)
         or _marker(event.get("custom_data") or {})
     )
-
-
-# Meta's subcodes for an event at fault: its title, and what to do about it in our words.
-_SUBCODES: Mapping[int, tuple[str, str]] = {
-    2804003: ("Event Timestamp Too Old", "The event is older than 7 days (62 in a store)."),
-    # That Meta refuses the future is reported, with which subcode is not: this one is made up.
-    2804004: ("Event Timestamp In The Future", "The event has not happened yet."),
-    2804009: ("Missing Value for Purchase Event", "A purchase needs a value that is a number."),
-    2804010: ("Missing Currency for Purchase Event", "A purchase needs a currency of 3 letters."),
-    2804016: ("User Parameter Not Hashed", "Hash all user parameters as SHA256."),
-    2804019: ("Server Side Api Parameter Error", "There is a key that is not known here."),
-    2804043: ("Invalid extended device info parameter", "extinfo needs its versions, 16 in all."),
-    2804050: (
-        "You haven't added sufficient customer information parameter data for this event",
-        "The customer information is missing, or too broad to find anybody by it.",
-    ),
-    2804063: ("Missing messaging channel parameter", "Say on which channel they talked."),
-    2804066: ("Messaging Event Invalid Event Type", "This event name is not for messaging."),
-}
 
 
 def _words(text: str) -> frozenset[str]:
@@ -162,16 +103,16 @@ def _shape(event: dict[str, Any]) -> Refusal | None:
     for key, value in event.items():
         expected = _EVENT_TYPES.get(key)
         if expected is None:
-            return _unexpected_key(key)
+            return unexpected_key(key)
         # type() and not isinstance(): a boolean is no number.
         if value is not None and type(value) is not expected:
-            return _invalid(f"{key} has the wrong type.", f"['{key}']")
+            return invalid(f"{key} has the wrong type.", f"['{key}']")
     if not (event.get("event_name") or "").strip():
-        return _invalid("event_name is required.", "['event_name']")
+        return invalid("event_name is required.", "['event_name']")
     if event.get("event_time") is None:
-        return _invalid("event_time is required.", "['event_time']")
+        return invalid("event_time is required.", "['event_time']")
     if event.get("action_source") not in _ACTION_SOURCES:
-        return _invalid("action_source must be one of Meta's nine.", "['action_source']")
+        return invalid("action_source must be one of Meta's nine.", "['action_source']")
     return None
 
 
@@ -179,8 +120,8 @@ def _time(event: dict[str, Any], now: float) -> Refusal | None:
     age = now - event["event_time"]
     in_store = event["action_source"] == "physical_store"
     if age > (STORE_MAX_AGE_SECONDS if in_store else MAX_AGE_SECONDS):
-        return _refused(2804003, "['event_time']")
-    return _refused(2804004, "['event_time']") if age < -FUTURE_SECONDS else None
+        return refused(2804003, "['event_time']")
+    return refused(2804004, "['event_time']") if age < -FUTURE_SECONDS else None
 
 
 def _user_data(user: dict[str, Any]) -> Refusal | None:
@@ -189,16 +130,16 @@ def _user_data(user: dict[str, Any]) -> Refusal | None:
         fits = _USER_DATA.get(key)
         if fits is None:
             # Strictness of ours: a plaintext key beside the hashed ones must not pass unnoticed.
-            return _unexpected_key(key, "['user_data']")
+            return unexpected_key(key, "['user_data']")
         if not value and type(value) in _ABSENT:
             continue
         if not fits(value):
-            wrong_type = _invalid(f"{key} has the wrong type.", f"['user_data']['{key}']")
-            return _not_hashed(key) if fits is _hashed else wrong_type
+            wrong_type = invalid(f"{key} has the wrong type.", f"['user_data']['{key}']")
+            return not_hashed(key) if fits is _hashed else wrong_type
         present.add(key)
     for broad in _INSUFFICIENT:
         if present <= broad:
-            return _refused(2804050, "['user_data']")
+            return refused(2804050, "['user_data']")
     return None
 
 
@@ -236,17 +177,17 @@ _USER_DATA: Mapping[str, Callable[[Any], bool]] = {
 def _custom_data(custom: dict[str, Any]) -> Refusal | None:
     for key in ("predicted_ltv", "net_revenue", "num_items"):
         if custom.get(key) is not None and type(custom[key]) not in _NUMBERS:
-            return _invalid(f"{key} must be a number.", f"['custom_data']['{key}']")
+            return invalid(f"{key} must be a number.", f"['custom_data']['{key}']")
     if custom.get("content_ids") is not None and type(custom["content_ids"]) is not list:
-        return _invalid("content_ids must be an array.", "['custom_data']['content_ids']")
+        return invalid("content_ids must be an array.", "['custom_data']['content_ids']")
     contents, path = custom.get("contents"), "['custom_data']['contents']"
     if contents is None:
         return None
     if type(contents) is not list or any(type(item) is not dict for item in contents):
-        return _invalid("contents must be an array of objects.", path)
+        return invalid("contents must be an array of objects.", path)
     for number, item in enumerate(contents):
         if not item.keys() <= _CONTENT_KEYS:
-            return _unexpected_key(min(item.keys() - _CONTENT_KEYS), f"{path}[{number}]")
+            return unexpected_key(min(item.keys() - _CONTENT_KEYS), f"{path}[{number}]")
     return None
 
 
@@ -255,21 +196,21 @@ def _money(event_name: str, custom: dict[str, Any]) -> Refusal | None:
     required = event_name == "Purchase"
     value, path = custom.get("value"), "['custom_data']['value']"
     if type(value) not in _NUMBERS and (required or value is not None):
-        return _refused(2804009, path) if required else _invalid("value must be a number.", path)
+        return refused(2804009, path) if required else invalid("value must be a number.", path)
     currency, path = custom.get("currency"), "['custom_data']['currency']"
     fits = type(currency) is str and _CURRENCY.fullmatch(currency) is not None
     if not fits and (required or currency is not None):
         said = "currency must be a code of three letters."
-        return _refused(2804010, path) if required else _invalid(said, path)
+        return refused(2804010, path) if required else invalid(said, path)
     return None
 
 
 def _data_processing(event: dict[str, Any]) -> Refusal | None:
     if any(option != "LDU" for option in event.get("data_processing_options") or ()):
-        return _invalid("The only option is LDU.", "['data_processing_options']")
+        return invalid("The only option is LDU.", "['data_processing_options']")
     country, state = "data_processing_options_country", "data_processing_options_state"
     if event.get(country) is not None and event.get(state) is None:
-        return _invalid(f"{country} needs {state}.", f"['{state}']")
+        return invalid(f"{country} needs {state}.", f"['{state}']")
     return None
 
 
@@ -280,18 +221,18 @@ def _app(event: dict[str, Any]) -> Refusal | None:
     known = type(info) is list and len(info) == 16 and info[0] in ("a2", "i2")
     if known and type(info[4]) is str and info[4]:
         return None
-    return _refused(2804043, "['app_data']['extinfo']")
+    return refused(2804043, "['app_data']['extinfo']")
 
 
 def _messaging(event: dict[str, Any]) -> Refusal | None:
     if event["action_source"] != "business_messaging":
         return None
     if not event.get("messaging_channel"):
-        return _refused(2804063, "['messaging_channel']")
+        return refused(2804063, "['messaging_channel']")
     if event["messaging_channel"] not in _MESSAGING_CHANNELS:
-        return _invalid("This messaging_channel is unknown.", "['messaging_channel']")
+        return invalid("This messaging_channel is unknown.", "['messaging_channel']")
     known = event["event_name"] in _MESSAGING_EVENTS
-    return None if known else _refused(2804066, "['event_name']")
+    return None if known else refused(2804066, "['event_name']")
 
 
 def _marker(custom: dict[str, Any]) -> Refusal | None:
@@ -300,7 +241,7 @@ def _marker(custom: dict[str, Any]) -> Refusal | None:
         return None
     subcode = int(marker) if str(marker).isdecimal() else None
     said = "The event asks to be refused."
-    return _invalid(said, "['custom_data']")._replace(subcode=subcode, title="Refused On Request")
+    return invalid(said, "['custom_data']")._replace(subcode=subcode, title="Refused On Request")
 
 
 def _empty_hash(event: dict[str, Any]) -> Refusal | None:
@@ -308,150 +249,5 @@ def _empty_hash(event: dict[str, Any]) -> Refusal | None:
     for path, fields in (("['user_data']", event["user_data"]), ("", event)):
         for key, value in fields.items():
             if _EMPTY_HASH in orjson.dumps(value).lower():
-                return _not_hashed(key)._replace(path=f"{path}['{key}']")
+                return not_hashed(key)._replace(path=f"{path}['{key}']")
     return None
-
-
-def _refused(subcode: int, path: str) -> Refusal:
-    title, said = _SUBCODES[subcode]
-    return _invalid(said, path)._replace(subcode=subcode, title=title)
-
-
-def _invalid(said: str, path: str = "") -> Refusal:
-    return Refusal(code=100, user_message=said, is_transient=False, path=path)
-
-
-def _unexpected_key(key: str, path: str = "") -> Refusal:
-    return _refused(2804019, path)._replace(user_message=f'Unexpected key "{key}".')
-
-
-def _not_hashed(key: str) -> Refusal:
-    refusal = _refused(2804016, f"['user_data']['{key}']")
-    said = f"The {key} parameter isn\u2019t hashed. {refusal.user_message}"
-    return refusal._replace(user_message=said)
-
-
-def _flag(value: Any) -> bool:
-    return value is True
-
-
-def _status(value: Any) -> bool:
-    return type(value) is int and 100 < value < 600
-
-
-def _amount(value: Any) -> bool:
-    return type(value) in _NUMBERS and value >= 0
-
-
-def _span(value: Any) -> bool:
-    two = type(value) is list and len(value) == 2
-    return two and all(map(_amount, value)) and bool(value[0] <= value[1])
-
-
-def _headers(value: Any) -> bool:
-    texts = type(value) is dict and all(type(text) is str for text in value.values())
-    return texts and all(f"{name}{text}".isprintable() for name, text in value.items())
-
-
-_ERROR_TYPES: Mapping[str, type] = {
-    "code": int,
-    "subcode": int,
-    "status": int,
-    "is_transient": bool,
-    "type": str,
-    "message": str,
-}
-
-
-def _error(value: Any) -> bool:
-    if type(value) is not dict or "code" not in value or not _status(value.get("status", 400)):
-        return False
-    return all(type(one) is _ERROR_TYPES.get(name) for name, one in value.items())
-
-
-_ACTIONS: Mapping[str, Callable[[Any], bool]] = {
-    "status": _status,
-    "error": _error,
-    "hang_seconds": _amount,
-    "reset": _flag,
-    "ok_with_error": _flag,
-    "accept_then_drop": _flag,
-    "accept_then_status": _status,
-    "events_received": lambda value: type(value) is int and value >= 0,
-    "truncate": lambda value: value in (True, "connection"),
-}
-_ADDITIONS: Mapping[str, Callable[[Any], bool]] = {
-    "body": lambda value: value in ("json", "html", "empty"),
-    "delay_seconds": _amount,
-    "latency_ms": _span,
-    "headers": _headers,
-}
-
-
-class Misbehaviour(NamedTuple):
-    """What is due for one request: at most one action, and what is added to its answer."""
-
-    action: str | None
-    value: Any
-    page: str
-    delay_seconds: float
-    headers: Mapping[str, str]
-
-
-class Misbehaviours:
-    """The rules of ``POST /_emulator/misbehave``, tried in order for each request.
-
-    The first rule with an action that fits the pixel, has times left and wins its throw decides;
-    rules that only add (``headers``, ``delay_seconds``, ``latency_ms``) do not end the search.
-    Raises ``ValueError`` with a sentence for a rule that is not understood.
-    """
-
-    def __init__(self, rules: object) -> None:
-        if not isinstance(rules, list):
-            raise ValueError("The body must be a list of rules.")  # noqa: TRY004 - one kind
-        self._rules = [_Rule(number, rule) for number, rule in enumerate(rules)]
-
-    def due(self, pixel: str) -> Misbehaviour:
-        """What this request meets; a rule that fires is used up by one."""
-        delay_seconds = 0.0
-        headers: dict[str, str] = {}
-        for rule in self._rules:
-            if not rule.fires(pixel):
-                continue
-            low, high = rule.do.get("latency_ms", (0, 0))
-            delay_seconds += rule.do.get("delay_seconds", 0) + rule.dice.uniform(low, high) / 1e3
-            headers |= rule.do.get("headers", {})
-            if rule.action is not None:
-                page, value = rule.do.get("body", "json"), rule.do[rule.action]
-                return Misbehaviour(rule.action, value, page, delay_seconds, headers)
-        return Misbehaviour(None, None, "json", delay_seconds, headers)
-
-
-class _Rule:
-    def __init__(self, number: int, rule: Any) -> None:
-        known = type(rule) is dict and rule.keys() <= _words("pixel times probability seed do")
-        do = rule.get("do") if known else None
-        if type(do) is not dict or not do:
-            raise ValueError(f"Rule {number} must be of pixel, times, probability, seed and do.")
-        for name, value in do.items():
-            fits = _ACTIONS.get(name) or _ADDITIONS.get(name)
-            if fits is None or not fits(value):
-                raise ValueError(f"Rule {number}: a do is unknown, or its value does not fit.")
-        actions = do.keys() & _ACTIONS.keys()
-        times, probability = rule.get("times"), rule.get("probability", 1)
-        numbers = type(times) in (int, type(None)) and type(probability) in _NUMBERS
-        if len(actions) > 1 or not numbers or type(rule.get("seed", 0)) is not int:
-            raise ValueError(f"Rule {number}: one action; times, probability, seed are numbers.")
-        self.do: dict[str, Any] = do
-        self.action = next(iter(actions), None)
-        self.dice = random.Random(rule.get("seed", 0))  # noqa: S311 - repeatable, not secret
-        self._pixel, self._left, self._probability = rule.get("pixel"), times, probability
-
-    def fires(self, pixel: str) -> bool:
-        if self._pixel is not None and str(self._pixel) != pixel:
-            return False
-        if self._left == 0 or self.dice.random() >= self._probability:
-            return False
-        if self._left is not None:
-            self._left -= 1
-        return True

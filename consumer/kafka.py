@@ -1,13 +1,11 @@
-"""The edge to Kafka: the consumer group's member, and the producer of dead letters.
+"""The edge to Kafka: the consumer group's member.
 
 No callback of librdkafka raises: an exception out of ``consume`` means that records were dequeued
 and are gone. What a callback meets is kept, and told to the loop afterwards.
 """
 
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from confluent_kafka import (
@@ -17,12 +15,11 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
 )
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from consumer.dead_letter import DeadLetter
-from consumer.letter_box import Report, Writing
+from consumer.kafka_dead_letters import KafkaDeadLetters
+from consumer.kafka_refusal import KafkaRefuses, configuring
 from consumer.model import (
     ClientError,
     CommitReport,
@@ -31,6 +28,8 @@ from consumer.model import (
     Record,
     TopicPartition,
 )
+
+__all__ = ["KafkaBroken", "KafkaDeadLetters", "KafkaRefuses", "KafkaSource"]
 
 Partitions = list[TopicPartition]
 
@@ -46,10 +45,6 @@ class KafkaBroken(Exception):
     """The client cannot go on: it was fenced, or a callback of ours failed. The process ends."""
 
 
-class KafkaRefuses(Exception):
-    """librdkafka does not take the configuration."""
-
-
 class KafkaSource:
     """One member of the consumer group."""
 
@@ -63,7 +58,7 @@ class KafkaSource:
             "on_commit": self._guarded(self._on_commit),
             "error_cb": self._guarded(self._on_error),
         }
-        with _configuring("consumer"):
+        with configuring("consumer"):
             self._consumer = Consumer({**configuration, **callbacks}, logger=logger)
 
     def __repr__(self) -> str:
@@ -233,70 +228,6 @@ class KafkaSource:
             if isinstance(fault, KafkaBroken):
                 raise fault
             raise KafkaBroken(f"a callback failed: {type(fault).__name__}") from fault
-
-
-class KafkaDeadLetters:
-    """The producer of dead letters: idempotent, all replicas, one report for each."""
-
-    def __init__(
-        self, *, configuration: Mapping[str, Any], topic: str, logger: logging.Logger
-    ) -> None:
-        self._topic = topic
-        self._reports: list[Report] = []
-        with _configuring("producer"):
-            self._producer = Producer({**configuration, "error_cb": lambda _: None}, logger=logger)
-
-    def __repr__(self) -> str:
-        return f"<KafkaDeadLetters {self._topic}>"
-
-    def produce(self, letter: DeadLetter, ticket: int) -> bool:
-        """Queue one dead letter; False when the queue is full."""
-
-        def reported(error: KafkaError | None, _: Message) -> None:
-            self._reports.append(_report(ticket, error))
-
-        try:
-            self._producer.produce(
-                self._topic,
-                key=letter.key,
-                value=letter.value,
-                headers=list(letter.headers),
-                timestamp=letter.timestamp_ms,
-                on_delivery=reported,
-            )
-        except BufferError:
-            return False
-        except KafkaException as error:
-            self._reports.append(_report(ticket, error.args[0]))
-        return True
-
-    def reports(self) -> list[Report]:
-        """What became of dead letters since the last call."""
-        self._producer.poll(0)
-        reports, self._reports = self._reports, []
-        return reports
-
-    def close(self, seconds: float) -> None:
-        """Wait at most this long for what is still out."""
-        self._producer.flush(seconds)
-
-
-@contextmanager
-def _configuring(client: str) -> Iterator[None]:
-    """librdkafka's own sentence quotes the value, which may be a secret: only names are told."""
-    try:
-        yield
-    except KafkaException as error:
-        named = re.search(r'property "([a-z0-9._]+)"', str(error))
-        which = f"property {named[1]}" if named else "its properties together"
-        raise KafkaRefuses(f"the Kafka {client} does not take {which} as set") from None
-
-
-def _report(ticket: int, error: KafkaError | None) -> Report:
-    if error is None:
-        return Report(ticket, Writing.ACKNOWLEDGED, None)
-    too_large = error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
-    return Report(ticket, Writing.TOO_LARGE if too_large else Writing.FAILED, error.name())
 
 
 def _offset(message: Message) -> int:

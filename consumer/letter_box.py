@@ -15,7 +15,7 @@ from consumer.dead_letter import DeadLetter, dead_letter
 from consumer.model import Rejected, TopicPartition
 
 AGAIN_SECONDS = 5.0
-TOO_LARGE_AGAIN_SECONDS = 30.0
+TOO_LARGE_AGAIN_SECONDS = 10.0
 
 
 class Writing(Enum):

@@ -9,6 +9,12 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """librdkafka writes a line at every attempt to connect, 20 a second. The same comes as an
+    error to the client's callback, and is told once from there."""
+    return not record.getMessage().startswith(("FAIL", "ERROR"))
+
+
 def configure_logs(
     *, level: str, log_format: str, stream: TextIO | None = None
 ) -> structlog.stdlib.BoundLogger:
@@ -37,6 +43,7 @@ def configure_logs(
     for chatty in ("httpx", "httpcore", "httpx2", "httpcore2", "urllib3"):
         # Their lines hold whole URLs, at every request.
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("librdkafka").addFilter(_is_news)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -1,24 +1,25 @@
 """The ``user`` record of an event → Meta's ``user_data``, normalised and, where it must be, hashed.
 
 What can be repaired is repaired; what cannot is left out and named, and the event lives on. How
-each hashed key is read stands in ``normalise.py``; here are the keys that leave in the clear, and
-the one table that says which field becomes which key. Meta's page "Customer information
+each is read stands in ``normalise``, ``phone``, ``places``, ``network_address`` and ``click_ids``;
+here is the one table that says which field becomes which key. Meta's page "Customer information
 parameters" is the source of the names and of what must be hashed.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple, TypeGuard
 
-from consumer import normalise
+from consumer import normalise, places
+from consumer.click_ids import add_click_ids
+from consumer.hashing import TEXT_LENGTH_MAX, Outcome
 from consumer.model import Dropped, DropReason
-from consumer.normalise import TEXT_LENGTH_MAX, Outcome
+from consumer.network_address import client_ip
+from consumer.phone import phone
+from consumer.user_data import Found, ReadClear, texts
 
 
 class ExternalIdRule(Enum):
@@ -74,7 +75,7 @@ def match_keys(
     ``event_time_ms`` serves as the click's time for ``website`` events. Blank values are absent;
     unknown keys are ignored; no value of any type raises.
     """
-    found = _Found({}, [])
+    found = Found({}, [])
     data, dropped = found
     region = _region(user.get("country"), rules.default_country)
     for key, field, plural, read in _HASHED_KEYS:
@@ -91,14 +92,14 @@ def match_keys(
                 read(text, region, rules, today)
                 if _is_readable(text, key)
                 else DropReason.MALFORMED
-                for text in (*_texts(value), *_texts(more))
+                for text in (*texts(value), *texts(more))
             ]
             found.add_list(key, field, outcomes)
     for key, field, read_clear in _CLEAR_KEYS:
         if (value := user.get(field)) is not None:
             found.add_scalar(key, field, value, read_clear)
     if (clicks := user.get("clickIds")) is not None:
-        _add_click_ids(found, clicks, event_time_ms if website else None)
+        add_click_ids(found, clicks, event_time_ms if website else None)
     return MatchKeys(data, tuple(dict.fromkeys(dropped)) if dropped else ())
 
 
@@ -120,8 +121,15 @@ _TOO_BROAD = (
 )
 
 
+def warm_up() -> None:
+    """Load the tables of countries and states, which the first record would otherwise wait for.
+
+    Called before the loop starts; a second call does nothing.
+    """
+    places.warm_up()
+
+
 _Read = Callable[[str, str | None, MatchKeyRules, date], Outcome]
-_ReadClear = Callable[[str], str | int | DropReason]
 
 
 def _date_of_birth(text: str, _: str | None, rules: MatchKeyRules, today: date) -> Outcome:
@@ -141,13 +149,13 @@ def _external_id(text: str, _: str | None, rules: MatchKeyRules, __: date) -> Ou
 # Meta's key, our field, our field of further values, how it is read.
 _HASHED_KEYS: tuple[tuple[str, str, str | None, _Read], ...] = (
     ("em", "email", "emails", lambda text, *_: normalise.email(text)),
-    ("ph", "phone", "phones", lambda text, region, *_: normalise.phone(text, region)),
+    ("ph", "phone", "phones", lambda text, region, *_: phone(text, region)),
     ("fn", "firstName", None, lambda text, *_: normalise.first_name(text)),
     ("ln", "lastName", None, lambda text, *_: normalise.last_name(text)),
     ("ct", "city", None, lambda text, *_: normalise.city(text)),
-    ("st", "state", None, lambda text, region, *_: normalise.state(text, region)),
-    ("zp", "zip", None, lambda text, region, *_: normalise.postal_code(text, region)),
-    ("country", "country", None, lambda text, *_: normalise.country(text)),
+    ("st", "state", None, lambda text, region, *_: places.state(text, region)),
+    ("zp", "zip", None, lambda text, region, *_: places.postal_code(text, region)),
+    ("country", "country", None, lambda text, *_: places.country(text)),
     ("db", "dob", None, _date_of_birth),
     ("ge", "gender", None, lambda text, *_: normalise.gender(text)),
     ("external_id", "externalId", "externalIds", _external_id),
@@ -156,58 +164,14 @@ _HASHED_KEYS: tuple[tuple[str, str, str | None, _Read], ...] = (
 
 def _region(country: Any, default: str | None) -> str | None:
     """The country to read national forms by; a country that we cannot read is not the default."""
-    text = country if type(country) is str else next(_texts(country), "")
+    text = country if type(country) is str else next(texts(country), "")
     if text is None or len(text) > TEXT_LENGTH_MAX:
         return None
-    return normalise.region(text, default)
+    return places.region(text, default)
 
 
 def _is_readable(text: str | None, key: str) -> TypeGuard[str]:
     return text is not None and (len(text) <= TEXT_LENGTH_MAX or key == "external_id")
-
-
-class _Found(NamedTuple):
-    """What has been read so far."""
-
-    data: dict[str, Any]
-    dropped: list[Dropped]
-
-    def add_list(self, key: str, field: str, outcomes: Collection[Outcome]) -> None:
-        """A hashed key of any number of values; those that are of no use are dropped."""
-        values = {outcome for outcome in outcomes if isinstance(outcome, str)}
-        if values:
-            self.data[key] = sorted(values)
-        reasons = [outcome for outcome in outcomes if isinstance(outcome, DropReason)]
-        self.dropped.extend(Dropped(field, reason) for reason in reasons)
-
-    def add_scalar(self, key: str, field: str, value: Any, read: _ReadClear) -> None:
-        """A key that is never hashed; JSON needs its text to be UTF-8."""
-        text = value if type(value) is str else next(_texts(value), "")
-        if text is not None and not (text := normalise.visible_part(text)):
-            return
-        if text is None or not normalise.is_encodable(text):
-            outcome: str | int | DropReason = DropReason.MALFORMED
-        elif normalise.is_placeholder(text):
-            outcome = DropReason.PLACEHOLDER
-        else:
-            outcome = read(text)
-        if isinstance(outcome, DropReason):
-            self.dropped.append(Dropped(field, outcome))
-        else:
-            self.data[key] = outcome
-
-
-def _texts(value: Any) -> Iterator[str | None]:
-    """The texts of a value or of a list of values; None stands for what cannot be a text."""
-    for item in value if isinstance(value, list | tuple) else (value,):
-        if isinstance(item, str):
-            yield str(item)
-        elif isinstance(item, date):  # what an Avro reader makes of the logical type
-            yield item.isoformat()
-        elif isinstance(item, int) and not isinstance(item, bool) and item.bit_length() <= 64:
-            yield str(item)
-        elif item is not None:
-            yield None
 
 
 def _as_it_is(text: str) -> str:
@@ -234,65 +198,8 @@ def _lead_id(text: str) -> int | DropReason:
 _LEAD_ID = re.compile(r"(?:l:\s*)?([1-9][0-9]{14,16})", re.IGNORECASE).fullmatch
 
 
-def _client_ip(text: str) -> str | DropReason:
-    """The first public address of a comma list, without port, brackets and zone."""
-    if _SURELY_PUBLIC(text):
-        return text
-    reason = DropReason.MALFORMED
-    for part in text.split(","):
-        written = _APPENDED.search(part)
-        host = _HOST.sub(r"\1\2", part[: written.start()] if written else part)
-        try:
-            address = ip_address(host)
-        except ValueError:
-            continue
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-            host = str(address)
-        if _is_public(address):
-            return host + (written[1] if written else "")
-        reason = DropReason.NOT_PUBLIC
-    return reason
-
-
-# Nearly all: an IPv4 address whose first number is proof enough, at a tenth of the cost.
-_SURELY_PUBLIC = re.compile(
-    r"(?!(?:0|10|100|127|169|172|192)\.)(?:[1-9]?[0-9]|1[0-9]{2}|2[01][0-9]|22[0-3])"
-    r"(?:\.(?:[1-9]?[0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])){3}"
-).fullmatch
-# Whatever stands around [v6]:port, v4:port or an address with a zone.
-_HOST = re.compile(
-    r"^[\s\"]*\[?(?:([0-9.]+)(?::[0-9]*)?|([0-9A-Fa-f:.]+))(?:%[^\]]*)?(?:\](?::[0-9]*)?)?[\s\"]*$"
-)
-# What Meta's parameter builder puts behind a value that it has seen.
-_APPENDED = re.compile(r"(\.(?:A[Qgw]|B[AQg]|AQ[EIMQUY][A-Za-z0-9_-]{5}))\s*$")
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Python's ``is_private`` also means the documentation ranges, which pass here."""
-    lows, highs = _not_public(address.version)
-    at = bisect_right(lows, int(address)) - 1
-    return at < 0 or int(address) > highs[at]
-
-
-@cache
-def _not_public(version: int) -> tuple[list[int], list[int]]:
-    """The first and the last addresses of the networks below, in ascending order."""
-    networks = [net for net in map(ip_network, _NOT_PUBLIC) if net.version == version]
-    return (
-        sorted(int(network.network_address) for network in networks),
-        sorted(int(network.broadcast_address) for network in networks),
-    )
-
-
-_NOT_PUBLIC = (
-    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
-    *("169.254.0.0/16", "0.0.0.0/32", "224.0.0.0/4"),
-    *("::/128", "::1/128", "fe80::/10", "fc00::/7", "ff00::/8"),
-)
-
-_CLEAR_KEYS: tuple[tuple[str, str, _ReadClear], ...] = (
-    ("client_ip_address", "ipAddress", _client_ip),
+_CLEAR_KEYS: tuple[tuple[str, str, ReadClear], ...] = (
+    ("client_ip_address", "ipAddress", client_ip),
     ("client_user_agent", "userAgent", _as_it_is),
     ("lead_id", "leadId", _lead_id),
     ("subscription_id", "subscriptionId", _as_it_is),
@@ -306,51 +213,3 @@ _CLEAR_KEYS: tuple[tuple[str, str, _ReadClear], ...] = (
     ("ig_account_id", "igAccountId", _as_it_is),
     ("ig_sid", "igSid", _as_it_is),
 )
-
-
-def _add_click_ids(found: _Found, clicks: Any, fallback_ms: int | None) -> None:
-    """``fbc`` and ``fbp`` as received, else ``fbc`` from the click id and the click's time."""
-    if not isinstance(clicks, Mapping):
-        found.dropped.append(Dropped("clickIds", DropReason.MALFORMED))
-        return
-    if (value := clicks.get("fbc")) is not None:
-        found.add_scalar("fbc", "clickIds.fbc", value, _fbc)
-    if (value := clicks.get("fbp")) is not None:
-        found.add_scalar("fbp", "clickIds.fbp", value, _fbp)
-    if "fbc" in found.data or (value := clicks.get("fbclid")) is None:
-        return
-    time_ms = _milliseconds(clicks.get("fbclidTime")) or fallback_ms
-
-    def build(text: str) -> str | DropReason:
-        if not _FBCLID(text):
-            return DropReason.MALFORMED
-        # 1 is the subdomain index that Meta documents for a server without the cookie.
-        return f"fb.1.{time_ms}.{text}" if time_ms else DropReason.FBCLID_WITHOUT_TIME
-
-    found.add_scalar("fbc", "clickIds.fbclid", value, build)
-
-
-def _fbc(text: str) -> str | DropReason:
-    return text if _FBC(text) else DropReason.MALFORMED  # unchanged: Meta reports modified ones
-
-
-def _fbp(text: str) -> str | DropReason:
-    return text if _FBP(text) else DropReason.MALFORMED
-
-
-_APPENDIX = r"(?:\.[A-Za-z0-9_-]{2}|\.[A-Za-z0-9_-]{8})?"
-_FBC = re.compile(r"fb\.[0-9]+\.[0-9]{10,14}\.[A-Za-z0-9_-]+" + _APPENDIX).fullmatch
-_FBP = re.compile(r"fb\.[0-9]+\.[0-9]{10,14}\.[0-9]+" + _APPENDIX).fullmatch
-_FBCLID = re.compile(r"[A-Za-z0-9_-]+").fullmatch
-
-
-def _milliseconds(value: Any) -> int | None:
-    """A click's time in milliseconds: what is below 10^11 can only be seconds."""
-    text = next(_texts(value), None)
-    if text is None or not _TIME(text.strip()):
-        return None
-    number = int(text)
-    return number * 1000 if number < 10**11 else number
-
-
-_TIME = re.compile(r"[1-9][0-9]{8,13}").fullmatch

@@ -23,6 +23,7 @@ from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
+from consumer.match_keys import warm_up
 from consumer.meta import Meta
 from consumer.metrics import Metrics
 from consumer.model import PixelId
@@ -110,6 +111,7 @@ class Member:
     def run(self) -> int:
         """Consume until ``stop``. Returns how many records were left open, uncommitted."""
         settings = self._settings
+        warm_up()
         self._probes.start()
         self._schemas.start()
         self._log_ends.start()
@@ -184,6 +186,7 @@ class Member:
     def _look_at_files(self, now: float) -> None:
         news = self._destinations_file.poll() if self._destinations_file else None
         if isinstance(news, DestinationsError):
+            self._journal.metrics.destinations_file_mistakes.inc()
             self._log.error("the destinations file is wrong; the old one stays", problems=str(news))
         elif news is not None:
             self._tokens.use(news)

@@ -1,11 +1,12 @@
-"""The edge to Meta's Graph API: one POST per request. The only room that knows httpx.
+"""The edge to Meta's Graph API: one POST per request, and GETs. The only room that knows httpx.
 
 The token travels in the body, never in a URL or header of a POST, because URLs end up in logs.
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from time import monotonic
 
 import httpx
@@ -24,6 +25,7 @@ from consumer.model import (
     Verdict,
 )
 from consumer.secret_files import RotatingSecret
+from consumer.unanswered import why_unanswered
 
 ANSWER_BYTES_MAX = 1024 * 1024
 
@@ -98,6 +100,80 @@ class Meta:
             extra["test_event_code"] = request.key.test_code
         events = b",".join([event.body for event in request.events])
         return b'{"data":[' + events + b"]," + orjson.dumps(extra)[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphAnswer:
+    """What Graph answered to a GET; ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """There was no answer; ``why`` is a sentence's end, without the address."""
+
+    why: str
+
+
+class GraphReader:
+    """Reads ``{graph_url}/{graph_version}/{path}``; safe for many threads.
+
+    The token travels in the ``Authorization`` header, never in the URL.
+    """
+
+    def __init__(
+        self,
+        *,
+        graph_url: str,
+        graph_version: str,
+        timeout_seconds: float,
+        app_secret: RotatingSecret,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        self._base = f"{graph_url.rstrip('/')}/{graph_version}"
+        self._timeout_seconds = timeout_seconds
+        self._app_secret = app_secret
+        self._client = httpx.Client(
+            timeout=timeout_seconds,
+            headers={"user-agent": "conversions-consumer"},
+            transport=transport,
+            follow_redirects=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"<GraphReader {self._base}>"
+
+    def get(
+        self, path: str, parameters: Mapping[str, str], *, token: SecretStr
+    ) -> GraphAnswer | Unanswered:
+        """Read once. Never raises for what the network does."""
+        plain = token.get_secret_value()
+        secret = self._app_secret.current()
+        proof = {} if secret is None else {"appsecret_proof": appsecret_proof(plain, secret)}
+        deadline = monotonic() + self._timeout_seconds
+        try:
+            with self._client.stream(
+                "GET",
+                f"{self._base}/{path}",
+                params={**parameters, **proof},
+                headers={"authorization": f"Bearer {plain}"},
+            ) as response:
+                answer = bytearray()
+                for chunk in response.iter_bytes():
+                    answer += chunk
+                    if monotonic() > deadline or len(answer) > ANSWER_BYTES_MAX:
+                        return Unanswered("the answer is too long or too slow")
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return GraphAnswer(response.status_code, headers, bytes(answer))
+        except httpx.HTTPError as error:
+            return Unanswered(why_unanswered(error))
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self._client.close()
 
 
 def appsecret_proof(token: str, secret: SecretStr) -> str:

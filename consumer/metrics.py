@@ -242,6 +242,11 @@ class Metrics:
             "Questions to the schema registry without a usable answer",
             registry=registry,
         )
+        self.destinations_file_mistakes = Counter(
+            "conversions_destinations_file_mistakes_total",
+            "Changes of the destinations file that could not be taken up",
+            registry=registry,
+        )
         self.bugs = Counter(
             "conversions_internal_errors_total",
             "Exceptions that should not have happened",

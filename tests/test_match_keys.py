@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from consumer import normalise
+from consumer import normalise, phone, places
 from consumer.match_keys import (
     DateOrder,
     ExternalIdRule,
@@ -1077,7 +1077,10 @@ def test_no_representation_shows_a_person() -> None:
 
 def test_what_is_remembered_is_bounded_and_never_an_email_or_an_id() -> None:
     remembered: dict[str, Any] = {
-        name: value for name, value in vars(normalise).items() if hasattr(value, "cache_parameters")
+        name: value
+        for room in (normalise, phone, places)
+        for name, value in vars(room).items()
+        if hasattr(value, "cache_parameters")
     }
     tables = {"_calling_codes", "_states", "_countries"}  # of facts, not of persons
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -84,6 +83,7 @@ class KafkaBroker:
         self._settings = folder / "server.properties"
         self._child: Child | None = None
         self._admin: AdminClient | None = None
+        self._observers: dict[str, Consumer] = {}
         listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}"
         if "listeners" in extra_properties:
             listeners += f",{extra_properties['listeners']}"
@@ -121,6 +121,9 @@ class KafkaBroker:
 
     def close(self) -> None:
         """End it and delete its data; the log stays."""
+        for observer in self._observers.values():
+            observer.close()
+        self._observers.clear()
         self.kill()
         shutil.rmtree(self._data, ignore_errors=True)
 
@@ -143,10 +146,9 @@ class KafkaBroker:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Partition to committed offset; a partition without a commit is absent."""
         wanted = [TopicPartition(topic, partition) for partition in self._partitions(topic)]
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        answer = self._admin_client().list_consumer_group_offsets([request])[group]
-        offsets = answer.result(ANSWER_SECONDS_MAX).topic_partitions or []
-        return {found.partition: found.offset for found in offsets if found.offset >= 0}
+        # Not the admin client's call: it ended the interpreter while a coordinator was loading.
+        found = self._observer(group).committed(wanted, timeout=ANSWER_SECONDS_MAX)
+        return {each.partition: each.offset for each in found if each.offset >= 0}
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Partition to the offset that its next record will have."""
@@ -211,18 +213,23 @@ class KafkaBroker:
 
     def _watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition to the first offset that is stored and the one that will be written next."""
-        # With read_committed the end would be where the oldest open transaction begins.
-        settings = {"group.id": "watermarks", "isolation.level": "read_uncommitted"}
-        consumer = Consumer(self.client_config() | settings)
-        try:
-            return {
-                number: consumer.get_watermark_offsets(
-                    TopicPartition(topic, number), timeout=ANSWER_SECONDS_MAX
-                )
-                for number in self._partitions(topic)
-            }
-        finally:
-            consumer.close()
+        consumer = self._observer("watermarks")
+        return {
+            number: consumer.get_watermark_offsets(
+                TopicPartition(topic, number), timeout=ANSWER_SECONDS_MAX
+            )
+            for number in self._partitions(topic)
+        }
+
+    def _observer(self, group: str) -> Consumer:
+        """A client that asks about a group and is no member of it; one each, kept."""
+        if group not in self._observers:
+            # With read_committed the end would be where the oldest open transaction begins.
+            settings = {"group.id": group, "isolation.level": "read_uncommitted", "log_level": "0"}
+            self._observers[group] = Consumer(
+                {**self.client_config(), **settings, "reconnect.backoff.max.ms": 200}
+            )
+        return self._observers[group]
 
 
 def _read_to_the_end(consumer: Consumer, topic: str, partitions: list[int]) -> list[Message]:

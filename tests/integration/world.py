@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import orjson
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaException, Message, Producer
 
 from consumer.encode import EventEncoder
 from consumer.json_lines import Line, read_line
@@ -116,6 +116,13 @@ class World:
     def settle(self, running: Running, *, seconds: float = SETTLE_SECONDS_MAX) -> None:
         """Wait until the group has committed everything that was published."""
         running.wait_until(lambda: self.kafka.lag(self.group, self.topic) == 0, seconds, "lag of 0")
+
+    def _lag(self) -> int | None:
+        """The group's lag; None while a broker that has just started cannot tell."""
+        try:
+            return self.kafka.lag(self.group, self.topic)
+        except KafkaException:
+            return None
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         until = time.monotonic() + seconds

@@ -1,0 +1,222 @@
+"""The brokers as a check asks them: one question each, and never an exception for what they say."""
+
+import re
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclOperation,
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    TopicDescription,
+)
+
+from consumer.finding import Finding, failed, ok
+from consumer.model import LogEnd
+from consumer.property_names import is_secret, variable_part
+
+BROKERS_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
+REFUSED_SECONDS = 2.0
+"""How long a broker that refuses us is given for another one to take us."""
+
+AGAIN_SECONDS = 0.25
+
+T = TypeVar("T")
+
+
+class Refusal(NamedTuple):
+    """Why a broker did not give what was asked for; ``code`` is None when it did not answer."""
+
+    code: int | None
+    told: str
+
+
+class Brokers:
+    """An admin client that never raises for what the brokers say, and what it heard meanwhile."""
+
+    def __init__(self, configuration: Mapping[str, str]) -> None:
+        self._secrets = [
+            value
+            for name, value in configuration.items()
+            if is_secret(variable_part(name)) and len(value) > 3
+        ]
+        self._protocol = configuration.get("security.protocol", "plaintext").upper()
+        self._heard: list[KafkaError] = []
+        self._admin: AdminClient | None = None
+        self._not_taken = "the KAFKA_ variables together"
+        self.answered = False
+        own: dict[str, Any] = {"log_level": 0, "error_cb": self._heard.append}
+        try:
+            self._admin = AdminClient({**configuration, **own})
+        except (KafkaException, ValueError, TypeError) as error:
+            # librdkafka's sentence quotes the value, which may be a secret: only names are told.
+            if named := re.search(r'property "([a-z0-9._]+)"', str(error)):
+                self._not_taken = f"KAFKA_{variable_part(named[1])} as it is set"
+
+    def finding(self, subject: str) -> Finding:
+        """Whether a broker gives metadata; sets ``answered``."""
+        if self._admin is None:
+            told = f"librdkafka does not take {self._not_taken}"
+            return failed(subject, told, "Look for a file that does not exist, or a wrong value.")
+        asked = self._admin.describe_cluster(request_timeout=BROKERS_SECONDS)
+        until = monotonic() + BROKERS_SECONDS
+        while not asked.done() and monotonic() < until:
+            self._admin.poll(0.1)
+            if any(each.code() in _REFUSED for each in self._heard):
+                until = min(until, monotonic() + REFUSED_SECONDS)
+        cluster = _answer(asked, 0.0)
+        if isinstance(cluster, Refusal):
+            finding = unreachable(self._heard, seconds=BROKERS_SECONDS)
+            return finding._replace(subject=subject, told=self._masked(finding.told))
+        self.answered = True
+        count = len(cluster.nodes)
+        brokers = "1 broker answers" if count == 1 else f"{count} brokers answer"
+        return ok(subject, f"{brokers} over {self._protocol}")
+
+    def topic(self, name: str) -> TopicDescription | Refusal:
+        """The topic and what we may do with it."""
+        asked = self._sure.describe_topics(
+            TopicCollection([name]),
+            request_timeout=ANSWER_SECONDS,
+            include_authorized_operations=True,
+        )
+        return _answer(asked[name], ANSWER_SECONDS)
+
+    def configuration(self, topic: str) -> dict[str, str] | Refusal:
+        """The topic's configuration, defaults included."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        asked = self._sure.describe_configs([resource], request_timeout=ANSWER_SECONDS)
+        found: Any = _answer(asked[resource], ANSWER_SECONDS)
+        if isinstance(found, Refusal):
+            return found
+        return {name: entry.value for name, entry in found.items() if entry.value is not None}
+
+    def group_operations(self, group: str) -> Collection[AclOperation]:
+        """What we may do with the group; empty when the brokers do not tell."""
+        asked = self._sure.describe_consumer_groups(
+            [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True
+        )
+        found: Any = _answer(asked[group], ANSWER_SECONDS)
+        return () if isinstance(found, Refusal) else found.authorized_operations or ()
+
+    def committed(self, group: str, topic: str, partitions: list[int]) -> dict[int, int] | Refusal:
+        """Partition to committed offset, where there is one.
+
+        The first group of a cluster is asked for again: its coordinator comes into being by it.
+        """
+        until = monotonic() + ANSWER_SECONDS
+        while True:
+            found = self._committed(group, topic, partitions)
+            late = monotonic() > until
+            if not isinstance(found, Refusal) or found.code not in _COORDINATOR_COMES or late:
+                return found
+            self._sure.poll(AGAIN_SECONDS)
+
+    def _committed(self, group: str, topic: str, partitions: list[int]) -> dict[int, int] | Refusal:
+        wanted = [KafkaPartition(topic, partition) for partition in partitions]
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        asked = self._sure.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS)
+        found: Any = _answer(asked[group], ANSWER_SECONDS)
+        if isinstance(found, Refusal):
+            return found
+        for each in found.topic_partitions:
+            if each.error is not None:
+                return Refusal(each.error.code(), each.error.str())
+        return {each.partition: each.offset for each in found.topic_partitions if each.offset >= 0}
+
+    def log_ends(self, topic: str, committed: Mapping[int, int]) -> dict[int, LogEnd] | Refusal:
+        """First and next offset of each partition that has a committed one."""
+        lows = self._offsets(topic, committed, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        highs = self._offsets(topic, committed, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        if isinstance(lows, Refusal):
+            return lows
+        if isinstance(highs, Refusal):
+            return highs
+        return {each: LogEnd(lows[each], highs[each], committed[each]) for each in committed}
+
+    def _offsets(
+        self, topic: str, partitions: Mapping[int, int], spec: OffsetSpec
+    ) -> dict[int, int] | Refusal:
+        if not partitions:
+            return {}
+        wanted = {KafkaPartition(topic, each): spec for each in partitions}
+        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+        until = monotonic() + ANSWER_SECONDS
+        offsets: dict[int, int] = {}
+        for partition, future in asked.items():
+            found: Any = _answer(future, max(0.0, until - monotonic()))
+            if isinstance(found, Refusal):
+                return found
+            offsets[partition.partition] = found.offset
+        return offsets
+
+    @property
+    def _sure(self) -> AdminClient:
+        assert self._admin is not None, "nothing is asked of brokers that have not answered"
+        return self._admin
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "...")
+        return text
+
+
+def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
+    """What to say of brokers that gave no metadata, from the errors that librdkafka reported.
+
+    A refusal of our credentials or of TLS is told before what merely follows from it.
+    """
+    kinds = {error.code(): error for error in reversed(heard)}
+    tls = [error for error in heard if "SSL handshake failed" in error.str()]
+    if error := kinds.get(KafkaError._AUTHENTICATION):
+        return failed(
+            "brokers",
+            f"a broker refuses our credentials: {error.str()}",
+            "Look at KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD.",
+        )
+    if error := kinds.get(KafkaError._SSL) or (tls[0] if tls else None):
+        return failed(
+            "brokers",
+            f"TLS with a broker fails: {error.str()}",
+            "Look at KAFKA_SECURITY_PROTOCOL, KAFKA_SSL_CA_LOCATION and the listener's port.",
+        )
+    if error := kinds.get(KafkaError._RESOLVE):
+        advice = "Look at KAFKA_BOOTSTRAP_SERVERS and at this host's name server."
+        return failed("brokers", f"a broker's name is not known: {error.str()}", advice)
+    error = kinds.get(KafkaError._TRANSPORT)
+    why = f": {error.str()}" if error is not None else ""
+    return failed(
+        "brokers",
+        f"no broker answered within {seconds:g} seconds{why}",
+        "Look at KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and whether brokers are up.",
+    )
+
+
+def _answer(future: Future[T], seconds: float) -> T | Refusal:
+    try:
+        return future.result(seconds)
+    except NoAnswer:
+        return Refusal(None, f"no answer within {ANSWER_SECONDS:g} seconds")
+    except KafkaException as error:
+        said = error.args[0]
+        return Refusal(said.code(), said.str())
+
+
+_REFUSED = {KafkaError._AUTHENTICATION, KafkaError._SSL}
+_COORDINATOR_COMES = {
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+}

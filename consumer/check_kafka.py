@@ -1,0 +1,147 @@
+"""Checks the Kafka side: brokers, the two topics, and where the group stands.
+
+Asks with the consumer's connection, and for the dead letters with the producer's. Changes
+nothing: no topic comes into being by being asked for, and the group is not joined.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
+
+from consumer.check_brokers import Brokers, Refusal
+from consumer.check_topics import (
+    Topic,
+    letters_configuration,
+    missing_permission,
+    offsets_kept,
+    source_configuration,
+    topic_state,
+)
+from consumer.finding import Finding, failed, ok, skipped
+from consumer.librdkafka_properties import SHARED
+from consumer.settings import Settings, SettingsError
+
+
+def check_kafka(settings: Settings) -> Iterator[Finding]:
+    """Everything about Kafka, the brokers first: without them nothing else is asked."""
+    try:
+        settings.require_kafka()
+    except SettingsError as error:
+        example = "KAFKA_BOOTSTRAP_SERVERS=localhost:9092"
+        yield failed("brokers", str(error), f"Name the brokers, for example {example}.")
+        return
+    reading, writing = map(_connection, (settings.kafka_consumer, settings.kafka_producer))
+    source = Brokers(reading)
+    finding = source.finding("brokers")
+    yield finding
+    if not source.answered:
+        return
+    record_bytes_max: int | None = None
+    for finding, bytes_max in _check_source(source, settings):
+        record_bytes_max = bytes_max or record_bytes_max
+        yield finding
+    letters = source if reading == writing else Brokers(writing)
+    if letters is not source:
+        yield letters.finding("producer")
+    if letters.answered:
+        yield from _check_letters(letters, settings, record_bytes_max)
+
+
+def _check_source(brokers: Brokers, settings: Settings) -> Iterator[tuple[Finding, int | None]]:
+    """The topic and the group; with the finding on its size, the largest record in bytes."""
+    name = settings.topic
+    topic = Topic("topic", name, "CONVERSIONS_TOPIC")
+    described = brokers.topic(name)
+    if isinstance(described, Refusal):
+        yield _no_topic(topic, described), None
+        return
+    partitions = [(each.id, each.leader is not None) for each in described.partitions]
+    yield topic_state(topic, partitions), None
+    if not _allows(described.authorized_operations, AclOperation.READ):
+        yield missing_permission("topic access", f"read topic {name}", "READ"), None
+    configuration = brokers.configuration(name)
+    if isinstance(configuration, Refusal):
+        yield _no_configuration("topic configuration", name, configuration), None
+    else:
+        yield from source_configuration(topic, configuration)
+    for finding in _check_group(brokers, settings.group_id, name, [each for each, _ in partitions]):
+        yield finding, None
+
+
+def _check_letters(
+    brokers: Brokers, settings: Settings, record_bytes_max: int | None
+) -> Iterator[Finding]:
+    name = settings.dlq_topic
+    topic = Topic("dead letters", name, "CONVERSIONS_DLQ_TOPIC")
+    described = brokers.topic(name)
+    if isinstance(described, Refusal):
+        yield _no_topic(topic, described)
+        return
+    yield topic_state(topic, [(each.id, each.leader is not None) for each in described.partitions])
+    if not _allows(described.authorized_operations, AclOperation.WRITE):
+        yield missing_permission("dead letters access", f"write to topic {name}", "WRITE")
+    configuration = brokers.configuration(name)
+    if isinstance(configuration, Refusal):
+        yield _no_configuration("dead letters configuration", name, configuration)
+    else:
+        yield from letters_configuration(topic, configuration, record_bytes_max=record_bytes_max)
+
+
+def _check_group(
+    brokers: Brokers, group: str, topic: str, partitions: list[int]
+) -> Iterator[Finding]:
+    committed = brokers.committed(group, topic, partitions)
+    no_access = missing_permission("group", f"join group {group}", "READ", kind="group")
+    if isinstance(committed, Refusal):
+        if committed.code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            yield no_access
+        else:
+            yield failed(
+                "group",
+                f"the coordinator of group {group} does not answer: {committed.told}",
+                "Look at the brokers' logs: __consumer_offsets may have no leader.",
+            )
+        return
+    count = f"{len(committed)} of {len(partitions)} partitions have a committed offset"
+    if not _allows(brokers.group_operations(group), AclOperation.READ):
+        yield no_access
+        return
+    yield ok("group", f"the coordinator of group {group} answers, {count}")
+    ends = brokers.log_ends(topic, committed)
+    if isinstance(ends, Refusal):
+        yield skipped("offsets", f"the topic's offsets could not be asked for: {ends.told}", "")
+    else:
+        yield offsets_kept(topic, ends)
+
+
+def _connection(configuration: Mapping[str, str]) -> dict[str, str]:
+    """What makes the connection, without what only a consumer or a producer needs."""
+    return {
+        name: value
+        for name, value in configuration.items()
+        if name in SHARED and name != "message.max.bytes"  # differs, and says nothing of it
+    }
+
+
+def _allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool:
+    # Brokers before Kafka 2.3 do not tell, which is no refusal.
+    return not operations or operation in operations
+
+
+def _no_topic(topic: Topic, refusal: Refusal) -> Finding:
+    if refusal.code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        advice = f"Create it, or name another one in {topic.variable}."
+        return failed(topic.subject, f"topic {topic.name} does not exist", advice)
+    if refusal.code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return missing_permission(topic.subject, f"describe topic {topic.name}", "DESCRIBE")
+    told = f"topic {topic.name} could not be described: {refusal.told}"
+    return failed(topic.subject, told, "Look at the brokers' logs, and check again.")
+
+
+def _no_configuration(subject: str, name: str, refusal: Refusal) -> Finding:
+    if refusal.code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        told = f"we may not see the configuration of topic {name}"
+        return skipped(subject, told, f"Allow DESCRIBE_CONFIGS on topic {name} to have it checked.")
+    told = f"the configuration of topic {name} could not be asked for: {refusal.told}"
+    return skipped(subject, told, "Check again.")

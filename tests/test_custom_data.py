@@ -1,0 +1,327 @@
+"""What an event is worth and what was bought → ``custom_data``, field by field."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer import wire_fields
+from consumer.custom_data import currency, custom_data, money
+from consumer.model import Dropped, DropReason
+from consumer.schema_plan import event_schema
+from consumer.wire_fields import renamed
+
+MALFORMED, COLLISION = DropReason.MALFORMED, DropReason.COLLISION
+INFINITE = float("inf")
+
+
+def made(fields: dict[str, Any], *, from_crm: bool = False) -> tuple[dict[str, Any], list[Dropped]]:
+    """The data, and what was dropped on the way."""
+    dropped: list[Dropped] = []
+    return custom_data(fields, from_crm=from_crm, dropped=dropped), dropped
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (42.5, 42.5),
+        (0, 0),
+        (0.0, 0.0),
+        (7, 7),
+        (0.1 + 0.2, 0.3),
+        (1.23456789, 1.234568),
+        (1e308, 1e308),
+        (-0.01, None),
+        (-1, None),
+        (float("nan"), None),
+        (INFINITE, None),
+        (-INFINITE, None),
+        (True, None),
+        ("42.50", None),
+        (None, None),
+    ],
+)
+def test_an_amount_is_a_finite_number_that_is_not_negative(given: Any, sent: Any) -> None:
+    assert money(given) == sent
+    assert type(money(given)) is type(sent)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("USD", "USD"),
+        (" eur ", "EUR"),
+        ("gBp", "GBP"),
+        ("EURO", None),
+        ("ZZZ", None),
+        ("$", None),
+        ("", None),
+        (840, None),
+    ],
+)
+def test_a_currency_is_an_iso_code_in_capitals(given: Any, sent: str | None) -> None:
+    assert currency(given) == sent
+
+
+def test_an_event_without_anything_has_no_custom_data() -> None:
+    assert made({}) == ({}, [])
+    assert made(dict.fromkeys(["value", "currency", "items", "customData", "orderId"])) == ({}, [])
+    assert made({"items": [], "customData": {}, "customDataJson": "", "orderId": ""}) == ({}, [])
+
+
+@pytest.mark.parametrize("name", ["value", "predictedLtv", "netRevenue"])
+def test_an_amount_that_is_none_is_dropped_by_its_name(name: str) -> None:
+    assert made({name: -1.0}) == ({}, [Dropped(name, MALFORMED)])
+
+
+def test_every_named_field_has_its_name_at_meta() -> None:
+    fields = {
+        "value": 42.5,
+        "predictedLtv": 100.0,
+        "netRevenue": 30.0,
+        "currency": "usd",
+        "orderId": "order_1",
+        "contentType": "product_group",
+        "contentName": "Hat",
+        "contentCategory": "Clothes",
+        "contentIds": ["sku_1"],
+        "numItems": 2,
+        "searchString": "hats",
+        "status": "registered",
+        "deliveryCategory": "home_delivery",
+        "itemNumber": "n1",
+        "customerSegmentation": "new_customer_to_business",
+    }
+
+    assert made(fields) == (
+        {
+            "value": 42.5,
+            "predicted_ltv": 100.0,
+            "net_revenue": 30.0,
+            "currency": "USD",
+            "order_id": "order_1",
+            "content_type": "product_group",
+            "content_name": "Hat",
+            "content_category": "Clothes",
+            "content_ids": ["sku_1"],
+            "num_items": 2,
+            "search_string": "hats",
+            "status": "registered",
+            "delivery_category": "home_delivery",
+            "item_number": "n1",
+            "customer_segmentation": "new_customer_to_business",
+        },
+        [],
+    )
+
+
+def test_items_become_contents_ids_and_a_count() -> None:
+    items = [
+        {
+            "id": "sku_1",
+            "name": "Hat",
+            "quantity": 2,
+            "price": 10.1 + 0.2,
+            "category": "Clothes",
+            "brand": "B",
+            "description": "Red",
+            "deliveryCategory": "curbside",
+        },
+        {"id": "sku_2"},
+        {"name": "no id", "quantity": 3},
+    ]
+
+    assert made({"items": items}) == (
+        {
+            "contents": [
+                {
+                    "id": "sku_1",
+                    "quantity": 2,
+                    "title": "Hat",
+                    "category": "Clothes",
+                    "brand": "B",
+                    "description": "Red",
+                    "delivery_category": "curbside",
+                    "item_price": 10.3,
+                },
+                {"id": "sku_2"},
+                {"title": "no id", "quantity": 3},
+            ],
+            "content_type": "product",
+            "num_items": 6,
+            "content_ids": ["sku_1", "sku_2"],
+        },
+        [],
+    )
+
+
+def test_what_the_publisher_said_of_the_items_is_not_counted_again() -> None:
+    fields = {
+        "items": [{"id": "sku_1"}],
+        "numItems": 9,
+        "contentType": "product_group",
+        "contentIds": ["group_1"],
+    }
+
+    data, _ = made(fields)
+
+    assert (data["num_items"], data["content_type"], data["content_ids"]) == (
+        9,
+        "product_group",
+        ["group_1"],
+    )
+
+
+def test_an_item_keeps_what_is_sound_of_it() -> None:
+    data, dropped = made({"items": [{"id": "sku_1", "price": INFINITE}, "no item"]})
+
+    assert data["contents"] == [{"id": "sku_1"}]
+    assert dropped == [Dropped("items.price", MALFORMED), Dropped("items", MALFORMED)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "from_crm", "sent"),
+    [
+        ({"leadEventSource": "HubSpot"}, True, ("crm", "HubSpot")),
+        ({"user": {"leadId": "123456789012345"}}, True, ("crm", None)),
+        ({"user": {"email": "a@b.co"}}, True, (None, None)),
+        ({}, True, (None, None)),
+        ({"leadEventSource": "HubSpot"}, False, (None, None)),
+    ],
+)
+def test_an_event_of_a_crm_says_so_when_it_knows_its_lead(
+    fields: dict[str, Any], from_crm: bool, sent: tuple[str | None, str | None]
+) -> None:
+    data, _ = made(fields, from_crm=from_crm)
+
+    assert (data.get("event_source"), data.get("lead_event_source")) == sent
+
+
+def test_free_properties_are_merged_from_all_three_places() -> None:
+    fields = {
+        "customData": {"plan": "gold", "nested": {"deep": [1, None]}},
+        "customNumbers": {"seats": 5.0},
+        "customDataJson": '{"renewal": true}',
+    }
+
+    assert made(fields) == (
+        {"plan": "gold", "nested": {"deep": [1, None]}, "seats": 5.0, "renewal": True},
+        [],
+    )
+
+
+def test_a_free_property_never_overwrites_a_named_one_or_an_earlier_one() -> None:
+    fields = {
+        "value": 42.5,
+        "customData": {"value": "1", "plan": "gold"},
+        "customNumbers": {"value": 2.0, "plan": 3.0},
+        "customDataJson": '{"value": 4, "contents": []}',
+        "items": [{"id": "sku_1"}],
+    }
+
+    data, dropped = made(fields)
+
+    assert (data["value"], data["plan"], data["contents"]) == (42.5, "gold", [{"id": "sku_1"}])
+    assert dropped == [
+        Dropped("customData", COLLISION),
+        Dropped("customNumbers", COLLISION),
+        Dropped("customNumbers", COLLISION),
+        Dropped("customDataJson", COLLISION),
+        Dropped("customDataJson", COLLISION),
+    ]
+
+
+@pytest.mark.parametrize("given", ["{", "[1]", "3", '"text"', "null", '{"a": NaN}'])
+def test_custom_json_that_is_no_object_is_dropped_whole(given: str) -> None:
+    assert made({"customDataJson": given}) == ({}, [Dropped("customDataJson", MALFORMED)])
+
+
+def test_what_json_cannot_say_is_dropped_one_by_one() -> None:
+    fields = {"customNumbers": {"bad": INFINITE, "good": 1.5}, "customData": {"gone": None}}
+
+    assert made(fields) == (
+        {"good": 1.5},
+        [Dropped("customData", MALFORMED), Dropped("customNumbers", MALFORMED)],
+    )
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-10, 10) | st.floats() | st.text(max_size=5)
+_NAMES = st.sampled_from(
+    ["value", "netRevenue", "currency", "items", "customData", "customNumbers", "customDataJson"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        _NAMES,
+        _SCALARS
+        | st.dictionaries(st.text(max_size=3), _SCALARS, max_size=3)
+        | st.text(alphabet='{}[]":,1ae', max_size=12),
+        max_size=5,
+    )
+)
+def test_whatever_money_and_free_properties_hold_json_can_say_it(fields: dict[str, Any]) -> None:
+    fields.pop("items", None)
+
+    data, _ = made(fields)
+
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+# --- the tables of names ------------------------------------------------------------------------
+
+
+def test_renaming_leaves_out_what_is_null_or_empty_and_keeps_false_and_zero() -> None:
+    names = (("a", "x"), ("b", "y"), ("c", "z"), ("d", "v"), ("e", "w"), ("f", "u"))
+
+    found = renamed({"a": None, "b": "", "c": [], "d": 0, "e": False, "g": 1}, names)
+
+    assert found == {"v": 0, "w": False}
+
+
+def test_each_name_of_ours_is_in_the_schema_and_each_of_metas_is_snake_case() -> None:
+    fields = {field["name"]: field["type"] for field in event_schema()["fields"]}
+
+    def inside(name: str) -> set[str]:
+        kind = next(each for each in fields[name] if each != "null")
+        record = kind.get("items", kind)
+        return {field["name"] for field in record["fields"]}
+
+    tables = [
+        (wire_fields.EVENT, set(fields)),
+        (wire_fields.CUSTOM_DATA, set(fields)),
+        (wire_fields.MONEY, set(fields)),
+        (wire_fields.ITEM, inside("items")),
+        (wire_fields.APP_DATA, inside("appData")),
+        (wire_fields.ORIGINAL_EVENT, inside("originalEvent")),
+        (wire_fields.ATTRIBUTION, inside("attribution")),
+    ]
+    for table, known in tables:
+        assert {ours for ours, _ in table} <= known
+        theirs = [metas for _, metas in table]
+        assert len(theirs) == len(set(theirs))
+        assert all(re.fullmatch("[a-z_]+", metas) for metas in theirs)
+
+
+def test_no_field_of_the_schema_is_read_by_nobody() -> None:
+    """A field that publishers may fill and that goes nowhere would be a silent loss."""
+    package = Path(wire_fields.__file__).parent
+    rooms = [room for room in package.glob("*.py") if room.stem not in ("demo_events", "encode")]
+    text = "".join(room.read_text("utf-8") for room in rooms)
+
+    def names(kind: Any) -> set[str]:
+        if isinstance(kind, list):
+            return set().union(*(names(each) for each in kind))
+        if not isinstance(kind, dict):
+            return set()
+        if kind["type"] == "record":
+            fields = kind["fields"]
+            return {each["name"] for each in fields}.union(*(names(e["type"]) for e in fields))
+        return names(kind.get("items"))
+
+    assert {name for name in names(event_schema()) if f'"{name}"' not in text} == set()

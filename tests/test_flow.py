@@ -1,0 +1,292 @@
+"""Flow: which partitions pause, and when a halted destination has to give something up."""
+
+from consumer.deliveries import Deliveries
+from consumer.flow import SLOW_SECONDS, Flow, House, Limits, plan_flow
+from consumer.metrics import PauseCause
+from consumer.model import (
+    Accepted,
+    Halted,
+    HaltReason,
+    MetaError,
+    PixelId,
+    Prepared,
+    Request,
+    Throttled,
+    TopicPartition,
+    Verdict,
+)
+from consumer.outbox import Outbox
+from consumer.settle import Ledger
+from consumer.window import Windows
+from tests.fakes.events import NOW_MS, TOPIC, a_record, an_event
+
+ILL, WELL = PixelId("111"), PixelId("222")
+ZERO, ONE, TWO = (TopicPartition(TOPIC, number) for number in range(3))
+NO_TOKEN = Halted(HaltReason.TOKEN, MetaError(http_status=401, code=190))
+THROTTLED = Throttled(MetaError(http_status=429), wait_seconds=0.0)
+
+
+class Place:
+    """A ledger, deliveries and what each partition carried, with small limits."""
+
+    def __init__(
+        self,
+        *,
+        in_flight_events: int = 20,
+        in_flight_bytes: int = 10**9,
+        uncommitted_records: int = 1000,
+        uncommitted_seconds: float = 3600.0,
+        spill_after_seconds: float = 300.0,
+    ) -> None:
+        self.ledger = Ledger()
+        self.deliveries = Deliveries(
+            windows=Windows(events_max=1000, bytes_max=10**9, seconds_max=0.0, batch_prefix="m"),
+            outbox_for=self._outbox_for,
+            is_over=self.ledger.is_over,
+        )
+        self.seen: dict[TopicPartition, set[PixelId]] = {}
+        self.limits = Limits(
+            in_flight_events=in_flight_events,
+            in_flight_bytes=in_flight_bytes,
+            uncommitted_records=uncommitted_records,
+            uncommitted_seconds=uncommitted_seconds,
+            spill_after_seconds=spill_after_seconds,
+        )
+        self._offsets = 0
+
+    def _outbox_for(self, destination: PixelId) -> Outbox:
+        return Outbox(
+            destination=destination,
+            requests_max=8,
+            isolation_requests_max=100,
+            is_over=self.ledger.is_over,
+            jitter=lambda: 1.0,
+        )
+
+    def carry(
+        self,
+        destination: PixelId,
+        count: int,
+        *,
+        partition: TopicPartition = ZERO,
+        now: float = 0.0,
+    ) -> list[Prepared]:
+        """Read so many events of a destination from a partition and put them on their way."""
+        tenure = self.ledger.tenure_of(partition) or self.ledger.begin(partition)
+        self.seen.setdefault(partition, set()).add(destination)
+        events: list[Prepared] = []
+        for _ in range(count):
+            self._offsets += 1
+            record = a_record(offset=self._offsets, partition=partition.partition, tenure=tenure)
+            self.ledger.open(record, now)
+            event = an_event(event_id=f"o{self._offsets}", destination=destination, record=record)
+            self.deliveries.add(event, now)
+            events.append(event)
+        return events
+
+    def answer(self, verdict: Verdict, *, now: float = 0.0) -> list[Request]:
+        """Send what is due and answer all of it at once; what is delivered is settled."""
+        requests = self.deliveries.advance(now, NOW_MS).requests
+        for request in requests:
+            self.deliveries.answered(request, verdict, now)
+            if isinstance(verdict, Accepted):
+                for event in request.events:
+                    self.ledger.settle(event.record)
+        return requests
+
+    def flow(self, now: float = 0.0) -> Flow:
+        house = House(self.limits, self.ledger, self.deliveries, self.seen)
+        return plan_flow(house, now, schema_partitions=[], too_large=[])
+
+
+def test_nothing_pauses_while_all_is_well() -> None:
+    place = Place(in_flight_events=10)
+    place.carry(WELL, 50)
+    place.deliveries.advance(0.0, NOW_MS)
+
+    assert place.flow() == Flow({}, [])
+
+
+def test_a_missing_schema_and_a_letter_too_large_pause_their_partitions() -> None:
+    place = Place()
+    house = House(place.limits, place.ledger, place.deliveries, place.seen)
+
+    flow = plan_flow(house, 0.0, schema_partitions=[ZERO], too_large=[ONE])
+
+    assert flow.paused == {ZERO: PauseCause.SCHEMA, ONE: PauseCause.DEAD_LETTER_TOO_LARGE}
+    assert flow.spills == []
+
+
+def test_a_destination_in_trouble_may_hold_its_share_before_anything_pauses() -> None:
+    place = Place(in_flight_events=20)
+    place.carry(WELL, 1)
+    place.answer(Accepted(None))
+    place.carry(ILL, 9)
+    place.answer(NO_TOKEN)
+    assert place.flow().paused == {}
+
+    place.carry(ILL, 1, partition=ONE)
+    place.deliveries.advance(0.0, NOW_MS)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION, ONE: PauseCause.DESTINATION}
+
+
+def test_the_share_is_counted_in_bytes_as_well() -> None:
+    event_bytes = a_record().size_bytes
+    place = Place(in_flight_bytes=4 * event_bytes)
+    place.carry(ILL, 3)
+    place.answer(NO_TOKEN)
+    assert place.flow().paused == {}
+    place.carry(ILL, 1)
+    place.deliveries.advance(0.0, NOW_MS)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION}
+
+
+def test_only_the_partitions_that_carry_the_ill_destination_pause() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(WELL, 1, partition=TWO)
+    place.answer(Accepted(None))
+    place.carry(ILL, 5, partition=ONE)
+    place.answer(NO_TOKEN)
+
+    assert set(place.flow().paused) == {ONE}
+
+
+def test_a_throttled_destination_pauses_its_partitions_and_is_never_spilled() -> None:
+    place = Place(in_flight_events=4, spill_after_seconds=0.0)
+    place.carry(WELL, 1)
+    place.answer(Accepted(None))
+    place.carry(ILL, 5)
+    place.answer(THROTTLED)
+
+    flow = place.flow(3000.0)
+
+    assert (flow.paused, flow.spills) == ({ZERO: PauseCause.DESTINATION}, [])
+
+
+def test_a_destination_whose_request_is_out_for_long_counts_as_one_in_trouble() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(ILL, 5)
+    place.deliveries.advance(0.0, NOW_MS)
+
+    assert place.flow(SLOW_SECONDS).paused == {}
+    assert place.flow(SLOW_SECONDS + 0.1).paused == {ZERO: PauseCause.DESTINATION}
+
+
+def test_a_halted_destination_is_spilled_only_after_the_time_that_was_set() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(WELL, 1)
+    place.carry(ILL, 8)
+    for request in place.deliveries.advance(0.0, NOW_MS).requests:
+        verdict = NO_TOKEN if request.key.destination == ILL else Accepted(None)
+        place.deliveries.answered(request, verdict, 0.0)
+    assert place.flow(299.9).spills == []
+
+    (spill,) = place.flow(300.0).spills
+
+    assert spill.outbox.destination == ILL
+    assert spill.events_max == 2  # a quarter of what it holds
+    assert spill.of(an_event())
+
+
+def test_a_destination_alone_on_its_partitions_is_never_spilled() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(WELL, 1, partition=ONE)
+    place.answer(Accepted(None))
+    place.carry(ILL, 8)
+    place.answer(NO_TOKEN)
+
+    flow = place.flow(100_000.0)
+
+    assert (flow.paused, flow.spills) == ({ZERO: PauseCause.DESTINATION}, [])
+
+
+def test_when_every_destination_is_halted_none_is_spilled() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(WELL, 8)
+    place.carry(ILL, 8)
+    place.answer(NO_TOKEN)
+
+    flow = place.flow(100_000.0)
+
+    assert (flow.paused, flow.spills) == ({ZERO: PauseCause.DESTINATION}, [])
+
+
+def test_a_destination_that_recovers_lets_its_partitions_go_on() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(ILL, 8)
+    place.answer(NO_TOKEN)
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION}
+
+    place.answer(Accepted(None), now=5.0)
+
+    assert place.flow(5.0).paused == {}
+
+
+def test_a_partition_far_ahead_of_its_commit_pauses() -> None:
+    place = Place(uncommitted_records=5, in_flight_events=1000)
+    place.carry(ILL, 1)
+    place.deliveries.advance(0.0, NOW_MS)  # and no answer yet
+    place.carry(WELL, 5)
+    place.answer(Accepted(None))
+    assert place.flow().paused == {}
+
+    place.carry(WELL, 1)
+    place.answer(Accepted(None))
+
+    assert place.flow() == Flow({ZERO: PauseCause.UNCOMMITTED}, [])
+
+
+def test_an_old_open_record_pauses_its_partition_once_something_was_settled_above_it() -> None:
+    place = Place(uncommitted_seconds=60.0, in_flight_events=1000)
+    place.carry(ILL, 1)
+    place.answer(NO_TOKEN)
+    assert place.flow(61.0).paused == {}
+    place.carry(WELL, 1)
+    for request in place.deliveries.advance(1.0, NOW_MS).requests:
+        place.deliveries.answered(request, Accepted(None), 1.0)
+        for event in request.events:
+            place.ledger.settle(event.record)
+
+    assert place.flow(60.0).paused == {}
+    assert place.flow(60.1).paused == {ZERO: PauseCause.UNCOMMITTED}
+
+
+def test_at_the_uncommitted_bound_a_halted_destination_gives_up_that_partitions_events() -> None:
+    place = Place(uncommitted_records=5, in_flight_events=1000)
+    place.carry(ILL, 2)
+    place.answer(NO_TOKEN)
+    (elsewhere,) = place.carry(ILL, 1, partition=ONE)
+    place.carry(WELL, 6)
+    for request in place.deliveries.advance(0.0, NOW_MS).requests:
+        place.deliveries.answered(request, Accepted(None), 0.0)
+        for event in request.events:
+            place.ledger.settle(event.record)
+
+    (spill,) = place.flow(1.0).spills
+    rejected = spill.outbox.spill(spill.events_max, spill.of)
+
+    assert [one.event_id for one in rejected] == ["o1", "o2"]
+    assert elsewhere in list(place.deliveries.waiting(ILL))
+
+
+def test_at_the_uncommitted_bound_a_destination_alone_on_the_partition_is_not_spilled() -> None:
+    place = Place(uncommitted_records=2, in_flight_events=1000)
+    events = place.carry(ILL, 6)
+    place.answer(NO_TOKEN)
+    for event in events[1:4]:
+        place.ledger.settle(event.record)  # dead-lettered for another reason, say
+
+    assert place.flow(100_000.0) == Flow({ZERO: PauseCause.UNCOMMITTED}, [])
+
+
+def test_the_more_telling_cause_wins_when_a_partition_pauses_for_two() -> None:
+    place = Place(in_flight_events=4)
+    place.carry(ILL, 8)
+    place.answer(NO_TOKEN)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen)
+
+    flow = plan_flow(house, 0.0, schema_partitions=[ZERO], too_large=[])
+
+    assert flow.paused == {ZERO: PauseCause.SCHEMA}

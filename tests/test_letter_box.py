@@ -1,0 +1,290 @@
+"""The letter box: first the dead letter, then the offset, however long the brokers take."""
+
+from collections import deque
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.dead_letter import DeadLetter
+from consumer.letter_box import (
+    AGAIN_SECONDS,
+    TOO_LARGE_AGAIN_SECONDS,
+    LetterBox,
+    Report,
+    Writing,
+)
+from consumer.model import MetaError, Reason, Rejected, TopicPartition
+from tests.fakes.events import NOW_MS, TOPIC, a_record
+
+
+class Topic:
+    """A dead-letter topic that reports when the test says so."""
+
+    def __init__(self, *, queue_max: int = 1000) -> None:
+        self.queue_max = queue_max
+        self.unreported: deque[tuple[int, DeadLetter]] = deque()
+        self.produced: list[DeadLetter] = []
+        self._reports: list[Report] = []
+
+    def produce(self, letter: DeadLetter, ticket: int) -> bool:
+        if len(self.unreported) >= self.queue_max:
+            return False
+        assert ticket not in {waiting for waiting, _ in self.unreported}, "produced twice at once"
+        self.unreported.append((ticket, letter))
+        self.produced.append(letter)
+        return True
+
+    def reports(self) -> list[Report]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def report(self, writing: Writing, *, error: str | None = None, at: int = 0) -> None:
+        self.unreported.rotate(-at)
+        ticket, _ = self.unreported.popleft()
+        self.unreported.rotate(at)
+        self._reports.append(Report(ticket, writing, error))
+
+
+def rejected(offset: int = 0, *, partition: int = 0, tenure: int = 1) -> Rejected:
+    return Rejected(
+        record=a_record(offset=offset, partition=partition, tenure=tenure),
+        reason=Reason.REFUSED_BY_META,
+        detail="Meta refuses this event",
+        error=MetaError(http_status=400, title="a title", trace_id="Atrace"),
+    )
+
+
+def box_with(topic: Topic, *letters: Rejected) -> LetterBox:
+    box = LetterBox(dead_letters=topic)
+    for letter in letters:
+        box.put(letter, failed_at_ms=NOW_MS)
+    return box
+
+
+def test_a_record_is_returned_only_once_its_dead_letter_is_acknowledged() -> None:
+    topic = Topic()
+    letter = rejected()
+    box = box_with(topic, letter)
+
+    assert box.advance(0.0) == []
+    assert len(topic.produced) == 1
+    assert box.advance(100.0) == []
+    topic.report(Writing.ACKNOWLEDGED)
+
+    assert box.advance(101.0) == [letter]
+    assert box.advance(102.0) == []
+    assert len(box) == 0
+    assert len(topic.produced) == 1
+
+
+def test_the_dead_letter_carries_the_time_of_failure_not_of_writing() -> None:
+    topic = Topic()
+    box_with(topic, rejected()).advance(1_000_000.0)
+
+    assert topic.produced[0].timestamp_ms == NOW_MS
+
+
+def test_letters_wait_in_order_while_the_producers_queue_is_full() -> None:
+    topic = Topic(queue_max=2)
+    letters = [rejected(offset) for offset in range(5)]
+    box = box_with(topic, *letters)
+    settled: list[Rejected] = []
+    for _ in range(5):
+        settled += box.advance(0.0)
+        assert len(topic.unreported) <= 2
+        topic.report(Writing.ACKNOWLEDGED)
+    settled += box.advance(0.0)
+
+    assert settled == letters
+
+
+def test_acknowledgements_may_come_in_any_order() -> None:
+    topic = Topic()
+    first, second = rejected(0), rejected(1)
+    box = box_with(topic, first, second)
+    box.advance(0.0)
+
+    topic.report(Writing.ACKNOWLEDGED, at=1)
+    assert box.advance(0.0) == [second]
+    topic.report(Writing.ACKNOWLEDGED)
+    assert box.advance(0.0) == [first]
+
+
+def test_a_failed_writing_is_repeated_after_a_while_and_without_end() -> None:
+    topic = Topic()
+    letter = rejected()
+    box = box_with(topic, letter)
+    now = 0.0
+    box.advance(now)
+    for attempt in range(1, 30):
+        topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+        assert box.advance(now) == []
+        assert box.failing == "_MSG_TIMED_OUT"
+        box.advance(now + AGAIN_SECONDS - 0.01)
+        assert len(topic.produced) == attempt
+        now += AGAIN_SECONDS
+        box.advance(now)
+        assert len(topic.produced) == attempt + 1
+    topic.report(Writing.ACKNOWLEDGED)
+
+    assert box.advance(now) == [letter]
+    assert box.failing is None
+    assert len(set(topic.produced)) == 1
+
+
+def test_failures_are_told_once() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected())
+    box.advance(0.0)
+    topic.report(Writing.FAILED, error="TOPIC_AUTHORIZATION_FAILED")
+    box.advance(0.0)
+
+    (failure,) = box.drain_failures()
+
+    assert (failure.writing, failure.error) == (Writing.FAILED, "TOPIC_AUTHORIZATION_FAILED")
+    assert box.drain_failures() == []
+
+
+def test_a_letter_that_is_too_large_goes_again_at_once_and_briefly() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected())
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+
+    assert box.advance(0.0) == []
+
+    full, brief = topic.produced
+    assert len(brief.headers) < len(full.headers)
+    assert "conversions.origin" in dict(brief.headers)
+    assert (brief.key, brief.value, brief.timestamp_ms) == (full.key, full.value, NOW_MS)
+    assert box.too_large == frozenset()
+
+
+def test_a_brief_letter_that_is_too_large_names_its_partition_until_it_is_written() -> None:
+    topic = Topic()
+    letter = rejected(partition=4)
+    box = box_with(topic, letter)
+    box.advance(0.0)
+    for _ in range(2):
+        topic.report(Writing.TOO_LARGE)
+        box.advance(0.0)
+    assert box.too_large == {TopicPartition(TOPIC, 4)}
+    box.advance(TOO_LARGE_AGAIN_SECONDS - 0.1)
+    assert len(topic.produced) == 2
+
+    box.advance(TOO_LARGE_AGAIN_SECONDS)
+    assert len(topic.produced) == 3
+    assert box.too_large == {TopicPartition(TOPIC, 4)}
+    topic.report(Writing.ACKNOWLEDGED)
+
+    assert box.advance(TOO_LARGE_AGAIN_SECONDS) == [letter]
+    assert box.too_large == frozenset()
+
+
+def test_one_letter_too_large_does_not_hold_up_the_others() -> None:
+    topic = Topic()
+    large, small = rejected(0, partition=4), rejected(1)
+    box = box_with(topic, large, small)
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+    topic.report(Writing.ACKNOWLEDGED)
+
+    assert box.advance(0.0) == [small]
+
+
+def test_letters_of_an_ended_tenure_that_were_not_produced_never_are() -> None:
+    topic = Topic(queue_max=1)
+    in_flight, over, live = rejected(0), rejected(1), rejected(2, tenure=2)
+    box = box_with(topic, in_flight, over, live)
+    box.advance(0.0)
+
+    box.forget(lambda tenure: tenure == 1)
+    topic.report(Writing.ACKNOWLEDGED)
+    assert box.advance(0.0) == [in_flight]  # whose settlement the ledger will ignore
+    topic.report(Writing.ACKNOWLEDGED)
+    assert box.advance(0.0) == [live]
+
+    assert len(topic.produced) == 2
+    assert len(box) == 0
+
+
+def test_letters_that_wait_to_be_repeated_leave_with_their_tenure() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0, partition=4), rejected(1))
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+    topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+    box.advance(0.0)
+    assert box.too_large
+
+    box.forget(lambda tenure: True)
+
+    assert box.too_large == frozenset()
+    assert len(box) == 0
+    box.advance(1000.0)
+    assert len(topic.produced) == 3
+
+
+def test_a_report_on_a_letter_nobody_waits_for_changes_nothing() -> None:
+    topic = Topic()
+    box = box_with(topic)
+    topic.produce(DeadLetter(None, None, (), 0), 77)
+    topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+
+    assert box.advance(0.0) == []
+    assert box.failing is None
+    assert box.drain_failures() == []
+
+
+def test_a_letter_box_shows_only_how_many_wait() -> None:
+    secret = replace(rejected(), detail="jane@example.com")
+
+    assert repr(box_with(Topic(), secret)) == "<LetterBox 1 waiting>"
+
+
+@settings(deadline=None)
+@given(
+    answers=st.lists(
+        st.tuples(st.sampled_from(list(Writing)), st.integers(0, 20), st.sampled_from([0.0, 6.0])),
+        max_size=60,
+    ),
+    count=st.integers(1, 8),
+    queue_max=st.integers(1, 3),
+)
+def test_every_letter_is_written_and_returned_exactly_once_whatever_fails(
+    answers: list[tuple[Writing, int, float]], count: int, queue_max: int
+) -> None:
+    topic = Topic(queue_max=queue_max)
+    letters = [rejected(offset) for offset in range(count)]
+    box = box_with(topic, *letters)
+    returned: list[Rejected] = []
+    acknowledged: list[int] = []
+    now = 0.0
+
+    def answer(writing: Writing, at: int) -> None:
+        if topic.unreported:
+            at %= len(topic.unreported)
+            if writing is Writing.ACKNOWLEDGED:
+                headers = dict(topic.unreported[at][1].headers)
+                origin = (headers["conversions.origin"] or b"").decode()
+                acknowledged.append(int(origin.split(":")[2]))
+            topic.report(writing, at=at, error="E" if writing is Writing.FAILED else None)
+
+    for writing, at, pause in answers:
+        now += pause
+        returned += box.advance(now)
+        answer(writing, at)
+    for _ in range(2 * count + 2):
+        now += TOO_LARGE_AGAIN_SECONDS
+        returned += box.advance(now)
+        while topic.unreported:
+            answer(Writing.ACKNOWLEDGED, 0)
+    returned += box.advance(now)
+
+    assert [letter.record.offset for letter in returned] == acknowledged
+    assert sorted(acknowledged) == list(range(count))
+    assert box.too_large == frozenset()
+    assert len(box) == 0

@@ -1,0 +1,994 @@
+"""One destination's queue: what goes out when, and what each of Meta's answers settles."""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.model import (
+    Accepted,
+    Delivered,
+    Halted,
+    HaltReason,
+    Incomplete,
+    MetaError,
+    PixelId,
+    Prepared,
+    Reason,
+    Refused,
+    Rejected,
+    Request,
+    Retry,
+    RetryCause,
+    Split,
+    Throttled,
+    Verdict,
+)
+from consumer.outbox import AMBIGUOUS_MS_MAX, REFUSED_ALONE_MAX, Outbox, OutboxState
+from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, a_batch, a_record, an_event, some_events
+
+REFUSED = Refused(MetaError(http_status=400, code=100, subcode=2804003, trace_id="Abad"))
+TIMED_OUT = Retry(RetryCause.TIMEOUT, None, reached_meta=True)
+UNREACHED = Retry(RetryCause.CONNECTION, None, reached_meta=False)
+CODE_ONE = Retry(RetryCause.TRANSIENT, MetaError(http_status=500, code=1), reached_meta=True)
+TOO_MUCH = Split(MetaError(http_status=413))
+NO_TOKEN = Halted(HaltReason.TOKEN, MetaError(http_status=401, code=190, trace_id="Atoken"))
+ACCEPTED = Accepted(trace_id="Agood")
+HOUR_MS = 3600 * 1000
+
+
+def throttled(seconds: float = 0.0) -> Throttled:
+    return Throttled(MetaError(http_status=429), wait_seconds=seconds)
+
+
+def outbox(
+    *,
+    requests_max: int = 8,
+    isolation_requests_max: int = 100,
+    is_over: Callable[[int], bool] = lambda tenure: False,
+    jitter: float = 1.0,
+) -> Outbox:
+    return Outbox(
+        destination=PixelId(PIXEL),
+        requests_max=requests_max,
+        isolation_requests_max=isolation_requests_max,
+        is_over=is_over,
+        jitter=lambda: jitter,
+    )
+
+
+def ids(events: tuple[Prepared, ...] | list[Prepared]) -> list[str]:
+    return [event.event_id for event in events]
+
+
+def settled_ids(settled: list[Delivered | Rejected]) -> list[str]:
+    return [
+        str(one.event.event_id if isinstance(one, Delivered) else one.event_id) for one in settled
+    ]
+
+
+def sent(box: Outbox, now: float = 0.0, now_ms: int = NOW_MS) -> list[Request]:
+    """What goes out at this moment, when nothing may be rejected."""
+    due = box.due(now, now_ms)
+    assert due.rejected == []
+    return due.requests
+
+
+def the_one(box: Outbox, now: float = 0.0, now_ms: int = NOW_MS) -> Request:
+    """The only request of this moment."""
+    (request,) = sent(box, now, now_ms)
+    return request
+
+
+def answer_once(box: Outbox, verdict: Verdict, now: float = 0.0) -> list[Delivered | Rejected]:
+    """Send the only request of this moment and answer it at once."""
+    return box.answered(the_one(box, now).request_id, verdict, now)
+
+
+def work_off(
+    box: Outbox, bad: set[str], now: float = 0.0
+) -> tuple[list[Delivered], list[Rejected], list[Request]]:
+    """Answer truthfully until nothing goes out any more."""
+    delivered: list[Delivered] = []
+    rejected: list[Rejected] = []
+    requests: list[Request] = []
+    while True:
+        due = box.due(now, NOW_MS)
+        rejected += due.rejected
+        if not due.requests:
+            return delivered, rejected, requests
+        for request in due.requests:
+            requests.append(request)
+            verdict = REFUSED if bad & set(ids(request.events)) else ACCEPTED
+            for one in box.answered(request.request_id, verdict, now):
+                if isinstance(one, Delivered):
+                    delivered.append(one)
+                else:
+                    rejected.append(one)
+
+
+def test_a_batch_is_one_request_with_its_events_in_order() -> None:
+    box = outbox()
+    events = some_events(5)
+    box.offer(a_batch(events, batch_id="m-7"))
+
+    request = the_one(box)
+
+    assert request.events == tuple(events)
+    assert request.batch_id == "m-7"
+    assert request.key == a_batch(events).key
+    assert sent(box) == []
+
+
+def test_an_accepted_request_delivers_every_event_with_metas_trace_id() -> None:
+    box = outbox()
+    events = some_events(3)
+    box.offer(a_batch(events))
+
+    assert answer_once(box, ACCEPTED) == [Delivered(event, "Agood") for event in events]
+    assert list(box.waiting()) == []
+
+
+def test_no_more_requests_are_out_than_the_limit() -> None:
+    box = outbox(requests_max=3)
+    for number in range(5):
+        box.offer(a_batch(some_events(1, prefix=f"{number}-"), batch_id=str(number)))
+    requests = sent(box)
+    assert [request.batch_id for request in requests] == ["0", "1", "2"]
+    assert box.in_flight == 3
+
+    box.answered(requests[1].request_id, ACCEPTED, 0.0)
+
+    assert the_one(box).batch_id == "3"
+
+
+def test_request_ids_are_never_used_twice() -> None:
+    box = outbox()
+    for number in range(4):
+        box.offer(a_batch(some_events(8), batch_id=str(number)))
+
+    _, _, requests = work_off(box, {"e3"})
+
+    assert len({request.request_id for request in requests}) == len(requests)
+
+
+def test_an_answer_to_an_unknown_request_settles_nothing() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    request = the_one(box)
+    box.answered(request.request_id, ACCEPTED, 0.0)
+
+    assert box.answered(request.request_id, ACCEPTED, 0.0) == []
+    assert box.answered("never", REFUSED, 0.0) == []
+
+
+def test_one_bad_event_of_a_thousand_costs_one_event_and_few_requests() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1000), batch_id="m-7"))
+
+    delivered, (bad,), requests = work_off(box, {"e613"})
+
+    assert len({one.event.event_id for one in delivered}) == len(delivered) == 999
+    assert len(requests) <= 12
+    assert (bad.event_id, bad.reason) == ("e613", Reason.REFUSED_BY_META)
+    assert bad.error == REFUSED.error
+    assert bad.batch_id == "m-7"
+    assert bad.attempts >= 2
+    assert bad.first_sent_at_ms == NOW_MS
+    assert not bad.maybe_delivered
+    assert bad.record.offset == 613
+
+
+def test_a_rejected_event_tells_everything_that_its_dead_letter_says() -> None:
+    box = outbox()
+    event = some_events(1)[0]
+    box.offer(a_batch([event]))
+
+    assert answer_once(box, REFUSED) == [
+        Rejected(
+            record=event.record,
+            reason=Reason.REFUSED_BY_META,
+            detail="Meta refuses this event",
+            destination=event.destination,
+            event_name=event.event_name,
+            event_id="e0",
+            event_time_ms=event.event_time_ms,
+            expires_at_ms=event.expires_at_ms,
+            error=REFUSED.error,
+            attempts=1,
+            first_sent_at_ms=NOW_MS,
+            batch_id="b-1",
+        )
+    ]
+
+
+def test_an_isolation_over_its_budget_goes_behind_fresh_batches_and_still_ends() -> None:
+    box = outbox(requests_max=1, isolation_requests_max=2)
+    box.offer(a_batch(some_events(64), batch_id="old"))
+    answer_once(box, REFUSED)
+    answer_once(box, REFUSED)
+    box.offer(a_batch(some_events(1, prefix="x"), batch_id="fresh"))
+    within = the_one(box)
+    assert within.batch_id == "old"
+    box.answered(within.request_id, REFUSED, 0.0)
+
+    assert the_one(box).batch_id == "fresh"
+    box.answered(f"fresh.{4}", ACCEPTED, 0.0)
+    delivered, rejected, _ = work_off(box, {"e0"})
+    assert settled_ids([*rejected]) == ["e0"]
+    assert len(delivered) == 63
+
+
+def test_a_retry_sends_the_same_events_again_under_the_same_ids() -> None:
+    box = outbox()
+    events = some_events(3)
+    box.offer(a_batch(events))
+    assert answer_once(box, TIMED_OUT) == []
+    assert sent(box, 0.99) == []
+
+    again = the_one(box, 1.0)
+
+    assert again.events == tuple(events)
+    assert len(box.answered(again.request_id, ACCEPTED, 1.0)) == 3
+
+
+def test_retries_back_off_twofold_up_to_a_minute_and_start_afresh_after_success() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    now = 0.0
+    for wait in (1, 2, 4, 8, 16, 32, 60, 60, 60):
+        answer_once(box, TIMED_OUT, now)
+        assert box.state is OutboxState.BACKING_OFF
+        assert sent(box, now + wait - 0.01) == []
+        now += wait
+    assert len(answer_once(box, ACCEPTED, now)) == 1
+    assert box.state is OutboxState.READY
+
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, TIMED_OUT, now)
+    assert len(sent(box, now + 1.0)) == 1
+
+
+def test_the_wait_before_a_retry_is_drawn_by_lot() -> None:
+    box = outbox(jitter=0.25)
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, TIMED_OUT)
+
+    assert sent(box, 0.24) == []
+    assert len(sent(box, 0.25)) == 1
+
+
+def test_requests_that_fail_together_are_one_failure() -> None:
+    box = outbox(requests_max=4)
+    for number in range(4):
+        box.offer(a_batch(some_events(1), batch_id=str(number)))
+    for request in sent(box):
+        box.answered(request.request_id, TIMED_OUT, 0.0)
+
+    assert sent(box, 0.99) == []
+    assert len(sent(box, 1.0)) == 1
+
+
+def test_after_a_failure_one_request_goes_at_a_time_and_each_success_allows_one_more() -> None:
+    box = outbox(requests_max=4)
+    for number in range(8):
+        box.offer(a_batch(some_events(1), batch_id=str(number)))
+    requests = sent(box)
+    box.answered(requests[0].request_id, TIMED_OUT, 0.0)
+    for request in requests[1:]:
+        box.answered(request.request_id, TIMED_OUT, 0.0)
+    first = the_one(box, 1.0)
+    assert sent(box, 1.0) == []
+
+    box.answered(first.request_id, ACCEPTED, 1.0)
+
+    assert len(sent(box, 1.0)) == 2
+
+
+def test_a_throttle_waits_a_minute_and_twice_as_long_each_time_up_to_a_quarter_of_an_hour() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    now = 0.0
+    for wait in (60, 120, 240, 480, 900, 900):
+        assert answer_once(box, throttled(), now) == []
+        assert box.state is OutboxState.THROTTLED
+        assert sent(box, now + wait - 0.01) == []
+        now += wait
+    assert len(answer_once(box, ACCEPTED, now)) == 1
+
+
+def test_a_throttle_waits_at_least_as_long_as_meta_asks() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, throttled(3600))
+
+    assert sent(box, 3599.9) == []
+    assert len(sent(box, 3600.0)) == 1
+
+
+def test_a_nudge_ends_a_back_off_and_a_halt_but_never_a_throttle() -> None:
+    for verdict, opens in ((TIMED_OUT, 1), (NO_TOKEN, 1), (throttled(), 0)):
+        box = outbox()
+        box.offer(a_batch(some_events(1)))
+        answer_once(box, verdict)
+        assert sent(box, 0.5) == []
+
+        box.nudge(0.5)
+
+        assert len(sent(box, 0.5)) == opens
+
+
+def test_a_halted_destination_probes_with_one_event_ever_more_rarely() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1000)))
+    now = 0.0
+    assert answer_once(box, NO_TOKEN, now) == []
+    for wait in (5, 10, 20, 40, 80, 160, 300, 300):
+        assert sent(box, now + wait - 0.01) == []
+        now += wait
+        probe = the_one(box, now)
+        assert ids(probe.events) == ["e0"]
+        assert sent(box, now) == []
+        assert box.answered(probe.request_id, NO_TOKEN, now) == []
+    assert (box.state, box.halted, box.halted_at) == (OutboxState.HALTED, NO_TOKEN, 0.0)
+    assert len(list(box.waiting())) == 1000
+
+
+def test_an_accepted_probe_opens_the_destination_and_the_rest_follows_in_order() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    answer_once(box, NO_TOKEN)
+
+    assert settled_ids(answer_once(box, ACCEPTED, 5.0)) == ["e0"]
+
+    assert (box.state, box.halted, box.halted_at) == (OutboxState.READY, None, None)
+    assert ids(the_one(box, 5.0).events) == ["e1", "e2", "e3", "e4"]
+
+
+def test_a_refused_probe_shows_that_meta_judges_events_again() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    answer_once(box, NO_TOKEN)
+
+    assert settled_ids(answer_once(box, REFUSED, 5.0)) == ["e0"]
+
+    assert (box.state, box.halted) == (OutboxState.READY, None)
+    assert len(the_one(box, 5.0).events) == 4
+
+
+def test_requests_that_halt_together_are_one_halt() -> None:
+    box = outbox(requests_max=4)
+    for number in range(4):
+        box.offer(a_batch(some_events(3), batch_id=str(number)))
+    for request in sent(box):
+        box.answered(request.request_id, NO_TOKEN, 0.0)
+
+    assert sent(box, 4.99) == []
+    assert len(the_one(box, 5.0).events) == 1
+
+
+def test_a_halted_destination_stays_halted_through_a_failing_probe() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    answer_once(box, NO_TOKEN)
+
+    answer_once(box, TIMED_OUT, 5.0)
+
+    assert (box.state, box.halted) == (OutboxState.HALTED, NO_TOKEN)
+    assert len(list(box.waiting())) == 5
+
+
+def test_after_eleven_events_refused_alone_the_destination_halts_and_the_rest_is_held() -> None:
+    box = outbox(requests_max=1)
+    everything = {f"e{number}" for number in range(200)}
+    box.offer(a_batch(some_events(200)))
+
+    delivered, rejected, _ = work_off(box, everything)
+
+    assert delivered == []
+    assert len(rejected) == REFUSED_ALONE_MAX - 1 == 10
+    assert box.halted == Halted(HaltReason.EVERY_EVENT_REFUSED, REFUSED.error)
+    held = set(ids(list(box.waiting())))
+    assert held == everything - set(settled_ids([*rejected]))
+    now = 0.0
+    for _ in range(30):
+        now += 300.0
+        probe = the_one(box, now)
+        assert len(probe.events) == 1
+        assert box.answered(probe.request_id, REFUSED, now) == []
+    assert set(ids(list(box.waiting()))) == held
+
+
+def test_batches_of_one_that_are_all_refused_halt_the_destination_too() -> None:
+    box = outbox(requests_max=8)
+    events = some_events(30)
+    for event in events:
+        box.offer(a_batch([event], batch_id=event.event_id))
+
+    _, rejected, _ = work_off(box, set(ids(events)))
+
+    assert len(rejected) == 10
+    assert box.halted is not None
+    assert box.halted.reason is HaltReason.EVERY_EVENT_REFUSED
+    assert len(list(box.waiting())) == 20
+
+
+def test_one_event_refused_over_and_over_is_not_every_event() -> None:
+    box = outbox()
+    for number in range(30):
+        box.offer(a_batch([an_event(event_id="the same")], batch_id=str(number)))
+
+    _, rejected, _ = work_off(box, {"the same"})
+
+    assert len(rejected) == 30
+    assert box.halted is None
+
+
+def test_an_accepted_event_in_between_shows_that_it_is_the_events() -> None:
+    box = outbox(requests_max=1)
+    for number in range(60):
+        box.offer(a_batch(some_events(1, prefix=f"{number}-"), batch_id=str(number)))
+    bad = {f"{number}-0" for number in range(60) if number % 10}
+
+    delivered, rejected, _ = work_off(box, bad)
+
+    assert (len(delivered), len(rejected), box.halted) == (6, 54, None)
+
+
+def test_a_destination_that_refused_everything_recovers_with_the_first_accepted_probe() -> None:
+    box = outbox(requests_max=1)
+    box.offer(a_batch(some_events(40)))
+    _, refused, _ = work_off(box, {f"e{number}" for number in range(40)})
+
+    delivered, rejected, _ = work_off(box, set(), now=5.0)
+
+    assert box.halted is None
+    assert rejected == []
+    assert len(delivered) == 40 - len(refused)
+
+
+def test_while_everything_is_refused_the_probes_try_one_batch_after_the_other() -> None:
+    box = outbox(requests_max=1)
+    for name in ("x", "y"):
+        box.offer(a_batch(some_events(30, prefix=name), batch_id=name))
+    everything = {f"{name}{number}" for name in ("x", "y") for number in range(30)}
+    work_off(box, everything)
+    probed: list[str] = []
+    for turn in range(1, 5):
+        probe = the_one(box, turn * 300.0)
+        probed.append(probe.batch_id)
+        box.answered(probe.request_id, REFUSED, turn * 300.0)
+
+    assert set(probed) == {"x", "y"}
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [TIMED_OUT, CODE_ONE, throttled(), NO_TOKEN, REFUSED, TOO_MUCH, Incomplete(0, None)],
+    ids=lambda verdict: type(verdict).__name__,
+)
+def test_what_is_in_flight_when_its_tenure_ends_is_not_sent_again_nor_rejected(
+    verdict: Verdict,
+) -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__)
+    box.offer(a_batch(some_events(4, tenure=1)))
+    request = the_one(box)
+    over.add(1)
+    box.forget()
+
+    assert box.answered(request.request_id, verdict, 0.0) == []
+
+    assert sent(box, 10_000.0) == []
+    assert list(box.waiting()) == []
+    assert not box.can_progress
+
+
+def test_what_is_queued_when_its_tenure_ends_is_dropped_and_its_neighbours_go_on() -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__, requests_max=1)
+    box.offer(a_batch([*some_events(2, prefix="a", tenure=1), *some_events(2, tenure=2)]))
+    over.add(1)
+    box.forget()
+
+    assert ids(list(box.waiting())) == ["e0", "e1"]
+    assert ids(the_one(box).events) == ["e0", "e1"]
+
+
+def test_a_tenure_that_ends_in_the_middle_of_an_isolation_never_makes_a_good_event_bad() -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__)
+    events = [
+        an_event(event_id="bad", record=a_record(offset=0, tenure=1)),
+        an_event(event_id="good", record=a_record(offset=1, tenure=2)),
+    ]
+    box.offer(a_batch(events))
+    request = the_one(box)
+    over.add(1)
+    box.forget()
+    assert box.answered(request.request_id, REFUSED, 0.0) == []
+
+    assert settled_ids(answer_once(box, ACCEPTED)) == ["good"]
+
+
+def test_an_event_that_became_too_old_while_it_waited_is_not_sent() -> None:
+    box = outbox()
+    young = an_event(event_id="young", expires_at_ms=NOW_MS + 1)
+    old = an_event(event_id="old", expires_at_ms=NOW_MS)
+    box.offer(a_batch([old, young]))
+
+    due = box.due(0.0, NOW_MS)
+
+    assert [(one.event_id, one.reason) for one in due.rejected] == [("old", Reason.EXPIRED)]
+    assert due.rejected[0].attempts == 0
+    assert [ids(request.events) for request in due.requests] == [["young"]]
+
+
+def test_a_batch_that_is_too_old_altogether_makes_no_request() -> None:
+    box = outbox()
+    box.offer(a_batch([an_event(expires_at_ms=NOW_MS)]))
+
+    due = box.due(0.0, NOW_MS)
+
+    assert (len(due.rejected), due.requests) == (1, [])
+    assert list(box.waiting()) == []
+
+
+def test_what_grows_too_old_behind_a_halt_is_found_without_being_sent() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(3)))
+    answer_once(box, NO_TOKEN)
+    assert box.overdue(NOW_MS) == []
+
+    expired = box.overdue(NOW_MS + 7 * DAY_MS)
+
+    assert [one.reason for one in expired] == [Reason.EXPIRED] * 3
+    assert box.overdue(NOW_MS + 7 * DAY_MS) == []
+
+
+def test_what_is_in_flight_is_not_called_too_old_before_its_answer() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    request = the_one(box)
+
+    assert box.overdue(NOW_MS + 8 * DAY_MS) == []
+    assert len(box.answered(request.request_id, ACCEPTED, 0.0)) == 1
+
+
+def test_an_ambiguous_event_is_not_sent_again_later_than_47_hours_after_its_first_sending() -> None:
+    assert AMBIGUOUS_MS_MAX == 47 * HOUR_MS
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, TIMED_OUT)
+    assert box.overdue(NOW_MS + AMBIGUOUS_MS_MAX) == []
+
+    due = box.due(100.0, NOW_MS + AMBIGUOUS_MS_MAX + 1)
+
+    assert due.requests == []
+    assert [one.reason for one in due.rejected] == [Reason.OUTCOME_UNKNOWN] * 2
+    assert {(one.maybe_delivered, one.first_sent_at_ms) for one in due.rejected} == {(True, NOW_MS)}
+
+
+def test_the_47_hours_count_from_the_first_sending_not_the_last() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, TIMED_OUT)
+    again = the_one(box, 1.0, NOW_MS + 40 * HOUR_MS)
+    box.answered(again.request_id, TIMED_OUT, 1.0)
+
+    (one,) = box.overdue(NOW_MS + 48 * HOUR_MS)
+
+    assert (one.reason, one.attempts) == (Reason.OUTCOME_UNKNOWN, 2)
+
+
+@pytest.mark.parametrize("verdict", [UNREACHED, NO_TOKEN, throttled()])
+def test_what_surely_did_not_reach_meta_may_be_sent_after_47_hours(verdict: Verdict) -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, verdict)
+
+    assert box.overdue(NOW_MS + 48 * HOUR_MS) == []
+    assert len(sent(box, 10_000.0, NOW_MS + 48 * HOUR_MS)) == 1
+
+
+def test_one_ambiguous_answer_is_not_forgotten_for_a_clear_one_afterwards() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, TIMED_OUT)
+    answer_once(box, UNREACHED, 1.0)
+
+    (one,) = box.overdue(NOW_MS + 48 * HOUR_MS)
+
+    assert one.reason is Reason.OUTCOME_UNKNOWN
+
+
+def test_the_same_code_one_twice_splits_the_request() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    answer_once(box, CODE_ONE)
+    again = the_one(box, 1.0)
+    assert len(again.events) == 5
+    box.answered(again.request_id, CODE_ONE, 1.0)
+
+    first = the_one(box, 3.0)
+    assert box.answered(first.request_id, ACCEPTED, 3.0)
+    second = the_one(box, 3.0)
+
+    assert (ids(first.events), ids(second.events)) == (["e0", "e1"], ["e2", "e3", "e4"])
+
+
+def test_code_one_for_a_single_event_is_only_ever_tried_again() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    for turn in range(10):
+        assert answer_once(box, CODE_ONE, turn * 60.0) == []
+
+    assert ids(the_one(box, 600.0).events) == ["e0"]
+
+
+def test_other_failures_never_split_a_request() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    for turn in range(5):
+        answer_once(box, TIMED_OUT, turn * 60.0)
+
+    assert len(the_one(box, 600.0).events) == 5
+
+
+def test_a_request_that_is_too_much_goes_in_halves_in_order() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(5)))
+    assert answer_once(box, TOO_MUCH) == []
+
+    requests = sent(box)
+
+    assert [ids(request.events) for request in requests] == [["e0", "e1"], ["e2", "e3", "e4"]]
+    assert len({request.request_id for request in requests}) == 2
+
+
+def test_a_single_event_that_is_too_much_is_refused() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+
+    (one,) = answer_once(box, TOO_MUCH)
+
+    assert isinstance(one, Rejected)
+    assert (one.reason, one.error) == (Reason.REFUSED_BY_META, TOO_MUCH.error)
+
+
+def test_events_that_meta_did_not_count_go_once_more_then_apart_down_to_the_missing_one() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(8)))
+    whole = 0
+    delivered: list[str] = []
+    missing: list[Rejected] = []
+    while requests := sent(box):
+        for request in requests:
+            names = ids(request.events)
+            whole += len(names) == 8
+            verdict: Verdict = ACCEPTED
+            if "e5" in names:
+                verdict = Incomplete(received=len(names) - 1, trace_id="Ashort")
+            for one in box.answered(request.request_id, verdict, 0.0):
+                if isinstance(one, Delivered):
+                    delivered.append(one.event.event_id)
+                else:
+                    missing.append(one)
+
+    assert whole == 2
+    assert sorted(delivered) == [f"e{number}" for number in range(8) if number != 5]
+    (one,) = missing
+    assert (one.event_id, one.reason, one.maybe_delivered) == ("e5", Reason.NOT_RECEIVED, True)
+    assert one.error == MetaError(http_status=200, trace_id="Ashort")
+
+
+def test_a_request_that_was_not_counted_waits_behind_what_was_not_sent_yet() -> None:
+    box = outbox(requests_max=1)
+    box.offer(a_batch(some_events(2), batch_id="first"))
+    box.offer(a_batch(some_events(2), batch_id="second"))
+    answer_once(box, Incomplete(1, None))
+
+    assert the_one(box).batch_id == "second"
+
+
+def test_what_was_not_counted_is_ambiguous() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, Incomplete(1, None))
+
+    assert [one.reason for one in box.overdue(NOW_MS + 48 * HOUR_MS)] == [
+        Reason.OUTCOME_UNKNOWN
+    ] * 2
+
+
+def test_a_halted_destination_gives_up_its_oldest_events_and_only_the_marked_ones() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(4, prefix="a"), batch_id="a"))
+    box.offer(a_batch(some_events(4, prefix="b", partition=1), batch_id="b"))
+    for request in sent(box):
+        box.answered(request.request_id, NO_TOKEN, 0.0)
+    box.offer(a_batch(some_events(4, prefix="c"), batch_id="c"))
+
+    spilled = box.spill(6, lambda event: event.record.partition.partition == 0)
+
+    assert len(spilled) == 6
+    assert {str(one.event_id)[0] for one in spilled} == {"a", "c"}
+    assert {one.reason for one in spilled} == {Reason.DESTINATION_HALTED}
+    assert {one.error for one in spilled} == {NO_TOKEN.error}
+    assert "token" in spilled[0].detail
+    left = ids(list(box.waiting()))
+    assert not set(left) & {one.event_id for one in spilled}
+    assert len(left) == 6
+
+
+def test_events_that_are_in_flight_are_not_spilled() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(4)))
+    answer_once(box, NO_TOKEN)
+    probe = the_one(box, 5.0)
+
+    spilled = box.spill(100, lambda event: True)
+
+    assert [one.event_id for one in spilled] == ["e1", "e2", "e3"]
+    assert settled_ids(box.answered(probe.request_id, ACCEPTED, 5.0)) == ["e0"]
+
+
+def test_a_destination_that_is_not_halted_is_never_spilled() -> None:
+    with pytest.raises(AssertionError, match="only a halted destination"):
+        outbox().spill(1, lambda event: True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "worth_waiting"),
+    [(TIMED_OUT, True), (REFUSED, True), (NO_TOKEN, False), (throttled(), False)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_drain_waits_for_what_may_go_out_soon_only(verdict: Verdict, worth_waiting: bool) -> None:
+    box = outbox()
+    assert not box.can_progress
+    box.offer(a_batch(some_events(2)))
+    assert box.can_progress
+    request = the_one(box)
+    assert box.can_progress
+
+    box.answered(request.request_id, verdict, 0.0)
+
+    assert box.can_progress is worth_waiting
+
+
+def test_a_request_that_is_out_for_long_makes_the_destination_slow() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    request = the_one(box, 10.0)
+
+    assert not box.is_slow(15.0, 5.0)
+    assert box.is_slow(15.1, 5.0)
+    box.answered(request.request_id, TIMED_OUT, 15.1)
+    assert not box.is_slow(99.0, 5.0)
+
+
+def test_an_outbox_says_what_it_is_doing_and_nothing_of_the_events() -> None:
+    box = outbox()
+    box.offer(a_batch([an_event(event_id="jane@example.com")]))
+
+    assert repr(box) == f"<Outbox {PIXEL} ready: 1 ready, 0 late, 0 in flight>"
+    assert "jane" not in repr(the_one(box))
+
+
+class Answer(Enum):
+    """How the strict Meta below answers one request."""
+
+    TRUTHFUL = auto()
+    TIMED_OUT = auto()
+    UNREACHED = auto()
+    CODE_ONE = auto()
+    THROTTLED = auto()
+    HALTED = auto()
+    UNCOUNTED = auto()
+    TOO_MUCH = auto()
+
+
+class StrictMeta:
+    """Refuses a request for one bad event in it, and watches what the outbox does meanwhile."""
+
+    def __init__(self, *, bad: set[str], over: set[int]) -> None:
+        self.bad = bad
+        self.over = over
+        self.out: list[Request] = []
+        self.seen: set[str] = set()
+        self.taken: list[str] = []
+
+    def receive(self, requests: list[Request], box: Outbox) -> None:
+        for request in requests:
+            names = ids(request.events)
+            busy = {name for other in self.out for name in ids(other.events)}
+            assert names, "an empty request"
+            assert len(set(names)) == len(names), "an event twice in one request"
+            assert not busy & set(names), "an event in two requests at once"
+            assert request.request_id not in self.seen, "a request id used twice"
+            assert not self.over & {event.record.tenure for event in request.events}
+            self.seen.add(request.request_id)
+            self.out.append(request)
+        assert box.in_flight == len(self.out)
+
+    def answer(self, request: Request, answer: Answer) -> Verdict:
+        self.out.remove(request)
+        names = ids(request.events)
+        match answer:
+            case Answer.TRUTHFUL if self.bad & set(names):
+                return REFUSED
+            case Answer.TRUTHFUL:
+                self.taken += names
+                return ACCEPTED
+            case Answer.TIMED_OUT:
+                return TIMED_OUT
+            case Answer.UNREACHED:
+                return UNREACHED
+            case Answer.CODE_ONE:
+                return CODE_ONE
+            case Answer.THROTTLED:
+                return throttled()
+            case Answer.HALTED:
+                return NO_TOKEN
+            case Answer.UNCOUNTED:
+                return Incomplete(received=len(names) - 1, trace_id=None)
+            case Answer.TOO_MUCH:
+                return TOO_MUCH
+
+
+class Course:
+    """One outbox and one strict Meta, driven a turn at a time; keeps the account of fates."""
+
+    def __init__(self, *, batches: list[list[Prepared]], bad: set[str], requests_max: int) -> None:
+        self.over: set[int] = set()
+        self.meta = StrictMeta(bad=bad, over=self.over)
+        self.box = outbox(
+            requests_max=requests_max,
+            isolation_requests_max=6,
+            is_over=self.over.__contains__,
+        )
+        self.unoffered = list(enumerate(batches))
+        self.offered: dict[str, Prepared] = {}
+        self.fates: dict[str, Delivered | Rejected] = {}
+        self.now = 0.0
+
+    def turn(self, *, seconds: float, answer: Answer, which: int) -> None:
+        self.now += seconds
+        if self.unoffered:
+            number, events = self.unoffered.pop(0)
+            self.offered |= {event.event_id: event for event in events}
+            self.box.offer(a_batch(events, batch_id=f"b-{number}"))
+        halted = self.box.halted
+        due = self.box.due(self.now, NOW_MS + int(self.now * 1000))
+        self.note([*due.rejected])
+        if halted is not None:
+            assert len(due.requests) <= 1, "a halted destination is probed with one request"
+        self.meta.receive(due.requests, self.box)
+        if self.meta.out:
+            request = self.meta.out[which % len(self.meta.out)]
+            verdict = self.meta.answer(request, answer)
+            self.note(self.box.answered(request.request_id, verdict, self.now))
+        self.check()
+
+    def note(self, settled: list[Delivered | Rejected]) -> None:
+        for one in settled:
+            (name,) = settled_ids([one])
+            assert name not in self.fates, "settled twice"
+            record = one.event.record if isinstance(one, Delivered) else one.record
+            assert record == self.offered[name].record
+            assert not isinstance(one, Delivered) or name in self.meta.taken
+            self.fates[name] = one
+
+    def check(self) -> None:
+        """Every offered event is settled exactly once or still in the outbox, never both."""
+        waiting = ids(list(self.box.waiting()))
+        assert len(set(waiting)) == len(waiting)
+        assert not set(waiting) & set(self.fates)
+        lost = set(self.offered) - set(waiting) - set(self.fates)
+        assert all(self.offered[name].record.tenure in self.over for name in lost)
+
+    def end_tenure(self, number: int) -> None:
+        self.over.add(number)
+        self.box.forget()
+
+    def settle_down(self) -> None:
+        """Meta is well again: everything must come to its end."""
+        for _ in range(2000):
+            if not self.unoffered and not self.meta.out and not list(self.box.waiting()):
+                return
+            self.turn(seconds=1000.0, answer=Answer.TRUTHFUL, which=0)
+        raise AssertionError("the outbox does not come to an end")
+
+
+def some_turns(*answers: Answer) -> st.SearchStrategy[list[tuple[float, Answer, int]]]:
+    """Turns in which Meta gives one of these answers, or most often a truthful one."""
+    seconds = st.sampled_from([0.0, 0.5, 5.0, 120.0])
+    answer = st.sampled_from([Answer.TRUTHFUL, Answer.TRUTHFUL, *answers])
+    return st.lists(st.tuples(seconds, answer, st.integers(0, 7)), max_size=40)
+
+
+_SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+
+def some_batches(sizes: list[int]) -> list[list[Prepared]]:
+    """Batches of these sizes whose events take turns between the tenures 1 and 2."""
+    return [
+        [
+            an_event(
+                event_id=f"{batch}-{number}",
+                record=a_record(offset=100 * batch + number, tenure=1 + number % 2),
+                expires_at_ms=NOW_MS + 100 * 365 * DAY_MS,
+            )
+            for number in range(size)
+        ]
+        for batch, size in enumerate(sizes)
+    ]
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), sizes=_SIZES, turns=some_turns(*Answer), requests_max=st.integers(1, 3))
+def test_whatever_meta_answers_every_event_is_settled_once_or_still_here(
+    data: st.DataObject,
+    sizes: list[int],
+    turns: list[tuple[float, Answer, int]],
+    requests_max: int,
+) -> None:
+    batches = some_batches(sizes)
+    names = [name for events in batches for name in ids(events)]
+    bad = data.draw(st.sets(st.sampled_from(names), max_size=REFUSED_ALONE_MAX - 1))
+    course = Course(batches=batches, bad=bad, requests_max=requests_max)
+
+    for seconds, answer, which in turns:
+        course.turn(seconds=seconds, answer=answer, which=which)
+    course.settle_down()
+
+    assert set(course.fates) == set(names)
+    refused = {
+        name
+        for name, fate in course.fates.items()
+        if isinstance(fate, Rejected) and fate.reason is Reason.REFUSED_BY_META
+    }
+    delivered = {name for name, fate in course.fates.items() if isinstance(fate, Delivered)}
+    assert not delivered & bad
+    if Answer.TOO_MUCH not in {answer for _, answer, _ in turns}:
+        assert refused <= bad
+    assert sorted(course.meta.taken) == sorted(delivered)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    data=st.data(),
+    sizes=_SIZES,
+    turns=some_turns(*(one for one in Answer if one is not Answer.CODE_ONE)),
+    requests_max=st.integers(1, 3),
+)
+def test_a_tenure_that_ends_at_any_moment_is_not_sent_again_and_takes_nothing_with_it(
+    data: st.DataObject,
+    sizes: list[int],
+    turns: list[tuple[float, Answer, int]],
+    requests_max: int,
+) -> None:
+    batches = some_batches(sizes)
+    names = [name for events in batches for name in ids(events)]
+    bad = data.draw(st.sets(st.sampled_from(names), max_size=REFUSED_ALONE_MAX - 1))
+    ends_at = data.draw(st.integers(0, len(turns)))
+    course = Course(batches=batches, bad=bad, requests_max=requests_max)
+
+    for number, (seconds, answer, which) in enumerate(turns):
+        if number == ends_at:
+            course.end_tenure(1)
+        course.turn(seconds=seconds, answer=answer, which=which)
+    course.end_tenure(1)
+    course.settle_down()
+
+    live = {name for name, event in course.offered.items() if event.record.tenure == 2}
+    assert live <= set(course.fates)
+    refused = {
+        name
+        for name, fate in course.fates.items()
+        if isinstance(fate, Rejected) and fate.reason is Reason.REFUSED_BY_META
+    }
+    if Answer.TOO_MUCH not in {answer for _, answer, _ in turns}:
+        assert refused <= bad

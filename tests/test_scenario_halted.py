@@ -1,0 +1,166 @@
+"""A destination's token has expired. Its events are held, up to its share of the house; then the
+partitions that carry it pause; and only when it keeps a healthy destination waiting for long are
+its oldest events given up into the dead letters, from where they can be replayed. Nobody else
+suffers.
+"""
+
+from tests.fakes.dead_letters import header
+from tests.fakes.house import CRM, SHOP, FakeHouse, house
+from tests.fakes.meta import expired_token
+
+SPILL_AFTER = 300.0
+
+
+def mixed(home: FakeHouse, partition: int, rounds: int) -> None:
+    """Events of both destinations in turns."""
+    for _ in range(rounds):
+        home.publish(partition, events=5, destination=SHOP)
+        home.publish(partition, events=5, destination=CRM)
+
+
+def test_a_halted_destination_is_probed_with_single_events() -> None:
+    home = house()
+    home.publish(0, events=50, destination=CRM)
+    home.meta.standing[CRM] = expired_token()
+
+    home.run(1200)
+
+    sizes = [len(seen.places) for seen in home.meta.seen]
+    assert sizes[0] == 50
+    assert set(sizes[1:]) == {1}
+    assert 4 <= len(sizes) <= 20
+    assert not home.dead_letters.produced
+    halted = home.lines.named("destination halted")
+    assert len(halted) == 1
+    assert halted[0]["reason"] == "token"
+    home.meta.standing.clear()
+    home.settle_all(400)
+    assert set(home.meta.accepted.values()) == {1}
+    assert len(home.meta.accepted) == 50
+
+
+def test_a_halted_destination_does_not_delay_the_others_on_its_partitions() -> None:
+    home = house()
+    home.meta.standing[CRM] = expired_token()
+    mixed(home, 0, 20)
+
+    home.run(5)
+
+    assert len(home.meta.accepted) == 100
+    assert not home.source.paused
+
+
+def test_it_holds_its_share_then_pauses_its_carriers_and_no_other_partition() -> None:
+    home = house(in_flight_events=200, max_poll_seconds=5.0)
+    home.meta.standing[CRM] = expired_token()
+    mixed(home, 0, 100)
+    home.publish(1, events=5, destination=SHOP)
+    home.run(SPILL_AFTER - 60)
+
+    assert home.source.paused == {home.topic.partitions[0]}
+    assert home.metric("conversions_paused_partitions", cause="destination") == 1
+    assert not home.dead_letters.produced
+    assert 100 <= home.ledger.open_records <= 200
+    places = home.publish(1, events=500, destination=SHOP)
+    home.run(30)
+    assert all(home.meta.accepted[place] == 1 for place in places)
+
+
+def test_it_is_spilled_after_a_while_because_a_healthy_destination_waits() -> None:
+    home = house(in_flight_events=200)
+    home.meta.standing[CRM] = expired_token()
+    mixed(home, 0, 100)
+    home.run(SPILL_AFTER - 5)
+    assert not home.dead_letters.produced
+
+    home.run(600)
+
+    shop = [place for place in home.meta.accepted]
+    assert len(shop) == 500, "every event of the healthy destination got through"
+    reasons = {header(letter, "reason") for letter in home.dead_letters.written}
+    assert reasons == {"destination_halted"}
+    assert {header(letter, "destination") for letter in home.dead_letters.written} == {CRM}
+    oldest = sorted(home.dead_letters.places)
+    assert oldest == sorted(home.dead_letters.places[: len(oldest)])
+    assert len(oldest) < 500, "only what had to go"
+
+    home.meta.standing.clear()
+    home.settle_all(600)
+
+    assert len(home.meta.accepted) + len(set(home.dead_letters.places)) == 1000
+    told = home.lines.named("destination recovered; replay what was spilled")
+    assert [line["command"] for line in told] == [
+        f"conversions dlq replay --reason destination_halted --destination {CRM} --yes"
+    ]
+
+
+def test_the_oldest_events_are_spilled_first() -> None:
+    home = house(in_flight_events=200)
+    home.meta.standing[CRM] = expired_token()
+    mixed(home, 0, 100)
+
+    home.run(SPILL_AFTER + 3)
+
+    spilled = home.dead_letters.places
+    assert spilled
+    still_open = {
+        (event.record.partition.partition, event.record.offset)
+        for event in home.deliveries.waiting(CRM)
+    }
+    # One event is out as a probe and keeps its place; of the others the spilled ones are older.
+    newest = max(spilled)
+    assert len([place for place in still_open if place < newest]) <= 1
+
+
+def test_a_halted_destination_alone_on_its_partitions_is_never_spilled() -> None:
+    home = house(in_flight_events=100, max_poll_seconds=5.0)
+    home.meta.standing[CRM] = expired_token()
+    home.publish(1, events=1, destination=SHOP)
+    home.publish(0, events=500, destination=CRM)
+
+    home.run(800)
+
+    assert not home.dead_letters.produced
+    assert home.topic.partitions[0] in home.source.paused
+    home.meta.standing.clear()
+    home.settle_all(600)
+    assert len(home.meta.accepted) == 501
+
+
+def test_when_all_destinations_are_halted_nothing_is_spilled() -> None:
+    home = house(in_flight_events=100, max_poll_seconds=5.0)
+    home.meta.standing[CRM] = expired_token()
+    home.meta.standing[SHOP] = expired_token()
+    mixed(home, 0, 50)
+
+    home.run(800)
+
+    assert not home.dead_letters.produced
+    assert home.ledger.open_records <= 100
+    home.meta.standing.clear()
+    home.settle_all(900)
+    assert len(home.meta.accepted) == 500
+
+
+def test_every_event_refused_halts_instead_of_dead_lettering_the_topic() -> None:
+    home = house()
+    home.publish(0, events=300, destination=CRM)
+    home.meta.is_bad = lambda event: event.destination == CRM
+
+    home.run(600)
+
+    assert len(home.dead_letters.written) <= 11
+    assert home.lines.named("destination halted")[-1]["reason"] == "every_event_refused"
+
+
+def test_the_uncommitted_bound_spills_a_halted_destination_at_once() -> None:
+    home = house(uncommitted_records=100, in_flight_events=2000)
+    home.meta.standing[CRM] = expired_token()
+    first = home.publish(0, destination=CRM)[0]
+    home.publish(0, events=400, destination=SHOP)
+
+    home.run(60)
+
+    assert home.dead_letters.places == [first]
+    assert home.committed(0) == 401
+    assert not home.source.paused
