@@ -50,7 +50,8 @@ lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer vers
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) --group build -c requirements.lock -o requirements-build.lock
 	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
-	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock
+	$(COMPILE) tests/python_tools.py -o tests/python_tools.lock
+	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/python_tools.lock
 
 clean: ## remove what was set up; the tools' cache stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

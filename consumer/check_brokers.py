@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
+from enum import Enum
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,7 +16,6 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AclOperation,
     AdminClient,
     ConfigResource,
     OffsetSpec,
@@ -103,7 +103,7 @@ class Brokers:
             return found
         return {name: entry.value for name, entry in found.items() if entry.value is not None}
 
-    def group_operations(self, group: str) -> Collection[AclOperation]:
+    def group_operations(self, group: str) -> Collection[Enum]:
         """What we may do with the group; empty when the brokers do not tell."""
         asked = self._sure.describe_consumer_groups(
             [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True

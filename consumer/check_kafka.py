@@ -5,6 +5,7 @@ nothing: no topic comes into being by being asked for, and the group is not join
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from enum import Enum
 
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
@@ -124,7 +125,7 @@ def _connection(configuration: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool:
+def _allows(operations: Collection[Enum] | None, operation: AclOperation) -> bool:
     # Brokers before Kafka 2.3 do not tell, which is no refusal.
     return not operations or operation in operations
 

@@ -37,6 +37,7 @@ Assignments = Annotated[
         show_default=False,
     ),
 ]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def main() -> None:
@@ -123,6 +124,63 @@ def preview(
         for answer in preview_lines(lines, preparation, now_ms=now_ms):
             out.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
     out.flush()
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="JSON Lines of events; - is stdin.")],
+    *,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register the schema instead of looking it up.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Publish the good lines of a file with bad ones.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+    key: Annotated[
+        str,
+        typer.Option(help="Key: eventId, user.externalId, destinationId or none."),
+    ] = "eventId",
+    per_second: Annotated[
+        float | None, typer.Option(help="Publish at most so many events a second.")
+    ] = None,
+    as_json: JsonOutput = False,
+    settings_file: SettingsFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Publish the events of a file as Avro; each is confirmed before exit code 0."""
+    from consumer.kafka import KafkaRefuses
+    from consumer.publish import PublishRefused, run_publish
+
+    settings = _settings(settings_file, assignments)
+    if not dry_run:
+        with _refusing(SettingsError):
+            settings.require_kafka()
+    with _opened(file) as lines, _refusing(PublishRefused, KafkaRefuses):
+        code = run_publish(
+            settings,
+            lines,
+            register=register,
+            skip_bad=skip_bad,
+            dry_run=dry_run,
+            key=key,
+            per_second=per_second,
+            as_json=as_json,
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(
+    as_json: JsonOutput = False,
+    settings_file: SettingsFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Check brokers, topics, schema, destinations and tokens: a verdict each, and what to do."""
+    from consumer.check import run_check
+
+    settings = _settings(settings_file, assignments)
+    raise typer.Exit(run_check(settings, as_json=as_json))
 
 
 @app.command()

@@ -9,19 +9,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from consumer.model import Header, MetaError, Rejected, Stage
-from consumer.origin import EVENT_ID, ORIGIN, event_id_of, origin_of, text_header
+from consumer.model import Header, MetaError, Reason, Rejected, Stage
+from consumer.origin import (
+    EVENT_ID,
+    MASKED,
+    ORIGIN,
+    event_id_of,
+    header_event_id,
+    origin_of,
+    text_header,
+)
 
 PREFIX = "conversions."
 REPLAYS = "conversions.replays"
-MASKED = "(masked)"
 
 _CONNECT_STAGES = {
     Stage.DECODE: "VALUE_CONVERTER",
     Stage.VALIDATE: "TRANSFORMATION",
     Stage.SEND: "TASK_PUT",
 }
-_PHONE = re.compile(r"\+[\d\s().\-/]{7,}|\d[\d\s().\-/]{9,}")
+_LIKE_A_PHONE = re.compile(r"\+?[\d\s().\-/]+")
 
 
 class DeadLetter(NamedTuple):
@@ -60,7 +67,8 @@ def masked(text: str | None) -> str:
         return ""
     if "@" in text:
         return MASKED
-    if _PHONE.fullmatch(text) and 7 <= sum(c.isdigit() for c in text) <= 15:
+    digits = sum(character.isdigit() for character in text)
+    if _LIKE_A_PHONE.fullmatch(text) and 7 <= digits <= 15 and (digits < len(text) or digits >= 10):
         return MASKED
     return text
 
@@ -84,7 +92,8 @@ def _essential(rejected: Rejected) -> Iterator[Text]:
     event_id = rejected.event_id or event_id_of(record, None)
     yield ORIGIN, str(origin_of(record))
     yield "conversions.reason", rejected.reason.value
-    yield EVENT_ID, masked(event_id)
+    # What came in this header already goes on in it: nothing else would keep the id.
+    yield EVENT_ID, event_id if event_id == header_event_id(record) else masked(event_id)
     yield "conversions.trace_id", _trace_id(rejected)
     replays = text_header(record, REPLAYS)
     if replays and replays.isdigit():
@@ -96,7 +105,7 @@ def _trace_id(rejected: Rejected) -> str:
     """Meta's, or ours for a request that Meta never answered."""
     if rejected.error is not None and rejected.error.trace_id:
         return rejected.error.trace_id
-    return rejected.batch_id or ""
+    return rejected.request_id or ""
 
 
 def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
@@ -108,7 +117,10 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
     yield "conversions.error_code", _number(error.code)
     yield "conversions.error_subcode", _number(error.subcode)
     yield "conversions.http_status", _number(error.http_status or None)
-    yield "conversions.destination", masked(rejected.destination)
+    # A configured one is a pixel's id, whatever it looks like.
+    unknown = rejected.reason is Reason.UNKNOWN_DESTINATION
+    destination = rejected.destination or ""
+    yield "conversions.destination", masked(destination) if unknown else destination
     yield "conversions.event_name", masked(rejected.event_name)
     yield "conversions.event_time", iso_time(rejected.event_time_ms)
     yield "conversions.expires_at", iso_time(rejected.expires_at_ms)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import fastavro
 
 from consumer.model import Event, Reason, Record, Rejected
-from consumer.schema_plan import ReadPlan, UnusableSchema
+from consumer.schema_plan import BranchError, ReadPlan, UnusableSchema
 
 SchemaRef = int | bytes
 """A registry's schema id, or the fingerprint of single-object encoding."""
@@ -66,6 +66,9 @@ def _read(record: Record, value: bytes, start: int, plan: ReadPlan) -> Event | R
         fields: Any = fastavro.schemaless_reader(stream, plan.writer, plan.reader)
         if plan.convert is not None:
             fields = plan.convert(fields)
+    except BranchError:
+        detail = "a field has a type that conversion_event.avsc does not allow"
+        return Rejected(record=record, reason=Reason.SCHEMA_INCOMPATIBLE, detail=detail)
     except Exception as error:  # any bytes may come, and fastavro raises whatever they provoke
         if plan.reader is not None and type(error).__name__ == "SchemaResolutionError":
             detail = "the writer's schema cannot be resolved to conversion_event.avsc"

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from consumer.deliveries import Deliveries
-from consumer.metrics import PauseCause
-from consumer.model import PixelId, Prepared, TopicPartition
+from consumer.model import PauseCause, PixelId, Prepared, TopicPartition
 from consumer.outbox import Outbox, OutboxState
 from consumer.settle import Ledger
 

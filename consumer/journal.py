@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from consumer.dead_letter import masked
 from consumer.letter_box import Report
-from consumer.metrics import Metrics, PauseCause
+from consumer.metrics import Metrics
 from consumer.model import (
     Accepted,
     Batch,
@@ -16,6 +16,7 @@ from consumer.model import (
     Delivered,
     LogEnd,
     MetaError,
+    PauseCause,
     PixelId,
     Prepared,
     Rejected,

@@ -41,9 +41,10 @@ _HALTS = {
 }
 _UNKNOWN_OBJECT = 33
 _NO_WHATSAPP_ACCOUNT = 2804132
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”|«[^»]*»")
+_QUOTED = re.compile(r"(?<!\w)['\"‘‚„“«].*?['\"’‘”“»](?!\w)")
 _WORD_OF_PERSON = re.compile(r"\S*@\S*|\S*\d{5}\S*")
 _TEXT_MAX = 200
+_WAIT_SECONDS_MAX = 3600.0
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) -> Verdict:
@@ -110,6 +111,8 @@ def _judge_error(
     status: int, headers: Mapping[str, str], error: MetaError, *, transient: bool, kind: str
 ) -> Verdict:
     code = error.code
+    if status == 413:
+        return Split(error)
     if code in _THROTTLES or status == 429:
         # Before the transient flag: a throttle that says "transient" still wants a pause.
         return Throttled(error, wait_seconds=_wait_seconds(headers))
@@ -142,9 +145,10 @@ def mask(text: str) -> str:
 
 def _wait_seconds(headers: Mapping[str, str]) -> float:
     try:
-        return max(0.0, float(headers.get("retry-after", "0")))
+        seconds = float(headers.get("retry-after", "0"))
     except ValueError:
         return 0.0
+    return min(seconds, _WAIT_SECONDS_MAX) if seconds > 0 else 0.0
 
 
 def _text(value: Any) -> str | None:

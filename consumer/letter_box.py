@@ -47,6 +47,7 @@ class _Letter:
     rejected: Rejected
     failed_at_ms: int
     brief: bool = False
+    forgotten: bool = False
 
 
 class LetterBox:
@@ -93,12 +94,17 @@ class LetterBox:
         return written
 
     def forget(self, is_over: Callable[[int], bool]) -> None:
-        """Drop what is not yet produced of tenures that are over: the next owner rejects it."""
-        for ticket in [*self._due, *(ticket for _, ticket in self._later)]:
-            letter = self._letters.get(ticket)
-            if letter is not None and is_over(letter.rejected.record.tenure):
-                del self._letters[ticket]
+        """Drop what belongs to tenures that are over: the next owner rejects it. What has been
+        produced stays until its report, and is not produced again."""
+        waiting = {*self._due, *(ticket for _, ticket in self._later)}
+        for ticket, letter in list(self._letters.items()):
+            if is_over(letter.rejected.record.tenure):
+                letter.forgotten = True
                 self._too_large.pop(ticket, None)
+                if ticket in waiting:
+                    del self._letters[ticket]
+        if not self._letters:
+            self.failing = None
 
     def drain_failures(self) -> list[Report]:
         """Failed writings since the last call, for log and metrics."""
@@ -121,6 +127,9 @@ class LetterBox:
             self._too_large.pop(report.ticket, None)
             return self._letters.pop(report.ticket)
         self._failures.append(report)
+        if letter.forgotten:
+            del self._letters[report.ticket]
+            return None
         if report.writing is Writing.TOO_LARGE and not letter.brief:
             letter.brief = True  # once more at once, with the headers that replay needs
             self._due.append(report.ticket)

@@ -23,6 +23,7 @@ from consumer.model import (
     DropReason,
     Halted,
     Incomplete,
+    PauseCause,
     PixelId,
     Prepared,
     Reason,
@@ -69,16 +70,6 @@ class Outcome(Enum):
     ACCEPTED = "accepted"
     DEAD_LETTERED = "dead_lettered"
     SUPPRESSED = "suppressed"
-
-
-class PauseCause(Enum):
-    """Why a partition is not read for now; the value is a label."""
-
-    IN_FLIGHT = "in_flight"
-    SCHEMA = "schema"
-    DESTINATION = "destination"
-    UNCOMMITTED = "uncommitted"
-    DEAD_LETTER_TOO_LARGE = "dead_letter_too_large"
 
 
 _VERDICTS: dict[type, str] = {

@@ -97,6 +97,16 @@ class LogEnd(NamedTuple):
     committed: int | None
 
 
+class PauseCause(Enum):
+    """Why a partition is not read for now; the value is a metric label."""
+
+    IN_FLIGHT = "in_flight"
+    SCHEMA = "schema"
+    DESTINATION = "destination"
+    UNCOMMITTED = "uncommitted"
+    DEAD_LETTER_TOO_LARGE = "dead_letter_too_large"
+
+
 class Stage(Enum):
     """Where on its journey a record was rejected; the value is the dead-letter header."""
 
@@ -255,6 +265,7 @@ class Rejected:
     first_sent_at_ms: int | None = None
     maybe_delivered: bool = False
     batch_id: str | None = None
+    request_id: str | None = None
 
 
 class Delivered(NamedTuple):

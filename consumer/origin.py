@@ -11,6 +11,9 @@ from consumer.model import Origin, Record
 ORIGIN = "conversions.origin"
 EVENT_ID = "conversions.event_id"
 
+MASKED = "(masked)"
+"""Stands in a header for a name or id that looks like a person's."""
+
 
 def text_header(record: Record, name: str) -> str | None:
     """A header's text; None if it is absent, empty or no UTF-8. Of several the last one counts."""
@@ -38,7 +41,13 @@ def event_id_of(record: Record, given: object) -> str:
     and the value's bytes, which is the same at every retry, restart and replay."""
     if isinstance(given, str) and given.strip():
         return given.strip()
-    return (text_header(record, EVENT_ID) if record.headers else None) or _derived(record)
+    return header_event_id(record) or _derived(record)
+
+
+def header_event_id(record: Record) -> str | None:
+    """The event id that a dead letter or a publisher put into the header."""
+    found = text_header(record, EVENT_ID) if record.headers else None
+    return None if found == MASKED else found
 
 
 def _derived(record: Record) -> str:
@@ -47,4 +56,5 @@ def _derived(record: Record) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+    digits = text.removeprefix("-")
+    return len(digits) <= 19 and digits.isascii() and digits.isdigit()

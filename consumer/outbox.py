@@ -72,6 +72,8 @@ class _Parcel:
     attempts: int = 0
     incomplete: int = 0
     reduce: int = 0
+    request_id: str | None = None
+    sent_at_ms: int = 0
     first_sent_at_ms: int | None = None
     maybe_delivered: bool = False
     error: MetaError | None = None
@@ -181,9 +183,11 @@ class Outbox:
         if parcel is None:
             return []
         settled: list[Delivered | Rejected] = []
+        if _may_have_counted(verdict) and parcel.first_sent_at_ms is None:
+            parcel.first_sent_at_ms = parcel.sent_at_ms
         match verdict:
             case Accepted():
-                settled += self._accepted(parcel, verdict)
+                settled += self._accepted(parcel, verdict, now)
             case Refused(error):
                 settled += self._refused(parcel, error, now)
             case Incomplete():
@@ -192,10 +196,11 @@ class Outbox:
                 parcel.error = error
                 settled += self._split(parcel, Reason.REFUSED_BY_META)
             case Retry():
-                self._retry(parcel, verdict, now)
+                settled += self._retry(parcel, verdict, now)
             case Throttled(error, wait_seconds):
                 self._throttled(parcel, error, wait_seconds, now)
-            case Halted():
+            case Halted(_, error):
+                parcel.error = error
                 self._halt(verdict, now)
                 self._ready.appendleft(parcel)
         return settled
@@ -236,6 +241,10 @@ class Outbox:
     def _requests_now(self) -> int:
         return 1 if self.halted is not None else min(self._allowance, self._requests_max)
 
+    def _is_throttled(self, now: float) -> bool:
+        """Whether the pause that Meta asked for is not yet over."""
+        return self.state is OutboxState.THROTTLED and now < self._open_at
+
     def _queued(self) -> list[_Parcel]:
         return [*self._ready, *self._late]
 
@@ -253,7 +262,8 @@ class Outbox:
 
     def _probe(self, parcel: _Parcel) -> _Parcel:
         """While halted one event is risked, not a batch; the others keep their place."""
-        if parcel.isolation is not None or len(parcel.events) == 1:
+        parcel.put_together()
+        if len(parcel.events) == 1:
             return parcel
         probe = parcel.part(parcel.events[:1])
         parcel.events = parcel.events[1:]
@@ -267,7 +277,7 @@ class Outbox:
         self._requests += 1
         request_id = f"{parcel.batch_id}.{self._requests}"
         parcel.attempts += 1
-        parcel.first_sent_at_ms = parcel.first_sent_at_ms or now_ms
+        parcel.request_id, parcel.sent_at_ms = request_id, now_ms
         if parcel.isolation is not None:
             parcel.isolation_requests += 1
         self._in_flight[request_id] = parcel
@@ -276,11 +286,14 @@ class Outbox:
         isolating = parcel.isolation is not None
         return Request(request_id, parcel.key, parcel.batch_id, events, isolating)
 
-    def _accepted(self, parcel: _Parcel, verdict: Accepted) -> list[Delivered | Rejected]:
-        self._failures = 0
+    def _accepted(
+        self, parcel: _Parcel, verdict: Accepted, now: float
+    ) -> list[Delivered | Rejected]:
         self._refused_alone.clear()
-        self._allowance = min(self._allowance + 1, self._requests_max)
-        self.state, self.halted, self.halted_at = OutboxState.READY, None, None
+        if not self._is_throttled(now):
+            self._failures = 0
+            self._allowance = min(self._allowance + 1, self._requests_max)
+            self.state, self.halted, self.halted_at = OutboxState.READY, None, None
         if parcel.isolation is None:
             return [Delivered(event, verdict.trace_id) for event in parcel.events]
         delivered = parcel.isolation.accepted()
@@ -340,21 +353,26 @@ class Outbox:
         return self._split(parcel, Reason.NOT_RECEIVED)
 
     def _split(self, parcel: _Parcel, reason: Reason) -> list[Delivered | Rejected]:
-        parcel.forget(self._gone)
-        events = parcel.waiting()
-        if len(events) == 1:
+        """The same events in smaller requests; one that was sent alone goes no smaller."""
+        sent = parcel.trial()
+        settled: list[Delivered | Rejected] = []
+        if len(sent) == 1:
             detail = {
                 Reason.NOT_RECEIVED: "Meta answered 200 but received no event",
                 Reason.REFUSED_BY_META: "Meta refuses a request of this one event as too large",
             }[reason]
-            return [self._rejected(parcel, events[0], reason, detail)]
+            settled.append(self._rejected(parcel, sent[0], reason, detail))
+            parcel.take_out(sent)
+        parcel.forget(self._gone)
+        events = parcel.waiting()
         half = len(events) // 2
         for part in (events[half:], events[:half]):
             if part:
                 self._ready.appendleft(parcel.part(part))
-        return []
+        return settled
 
-    def _retry(self, parcel: _Parcel, verdict: Retry, now: float) -> None:
+    def _retry(self, parcel: _Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
+        settled: list[Delivered | Rejected] = []
         parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
         parcel.error = verdict.error
         if verdict.error is not None and verdict.error.code == 1:
@@ -362,10 +380,11 @@ class Outbox:
             parcel.reduce += 1
         if parcel.reduce >= 2 and len(parcel.trial()) > 1:
             parcel.reduce = 0
-            self._split(parcel, Reason.REFUSED_BY_META)
+            settled = self._split(parcel, Reason.REFUSED_BY_META)
         else:
             self._ready.append(parcel)
         self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+        return settled
 
     def _throttled(
         self, parcel: _Parcel, error: MetaError, wait_seconds: float, now: float
@@ -379,8 +398,11 @@ class Outbox:
         self, state: OutboxState, first: float, longest: float, at_least: float, now: float
     ) -> None:
         """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
-        if now < self._open_at and self.state is state:
-            return  # requests that were out together fail together: that is one failure
+        if now < self._open_at and self.state in (state, OutboxState.THROTTLED):
+            # Requests that were out together fail together: that is one failure. But who asks
+            # for a longer pause gets it, and a pause that was asked for is kept.
+            self._open_at = max(self._open_at, now + at_least)
+            return
         wait = min(longest, first * 2**self._failures)
         wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
         self._failures = min(self._failures + 1, 16)
@@ -391,12 +413,14 @@ class Outbox:
 
     def _halt(self, verdict: Halted, now: float) -> None:
         repeated = self.halted is not None
+        throttled = self._is_throttled(now)
         if repeated and now < self._open_at:
             return
         self._failures = min(self._failures + 1, 16) if repeated else 0
         self.halted_at = self.halted_at if repeated else now
         self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
-        self._open_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
+        probe_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
+        self._open_at = max(self._open_at, probe_at) if throttled else probe_at
 
     def _overdue(self, parcel: _Parcel, now_ms: int) -> list[Rejected]:
         waiting = parcel.waiting()
@@ -427,4 +451,16 @@ class Outbox:
             first_sent_at_ms=parcel.first_sent_at_ms,
             maybe_delivered=parcel.maybe_delivered,
             batch_id=parcel.batch_id,
+            request_id=parcel.request_id,
         )
+
+
+def _may_have_counted(verdict: Verdict) -> bool:
+    """Whether Meta may have looked at the events: from then on its 48 hours may be running."""
+    match verdict:
+        case Retry():
+            return verdict.reached_meta
+        case Halted() | Throttled():
+            return False
+        case _:
+            return True

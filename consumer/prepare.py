@@ -22,7 +22,7 @@ from consumer.destinations import (
 )
 from consumer.match_keys import is_sufficient, match_keys
 from consumer.model import Dropped, Event, PixelId, Prepared, Reason, Rejected, Suppressed
-from consumer.origin import EVENT_ID, event_id_of, text_header
+from consumer.origin import event_id_of, header_event_id
 from consumer.wire_fields import APP_DATA, ATTRIBUTION, EVENT, ORIGINAL_EVENT, renamed
 
 DAY_MS = 24 * 3600 * 1000
@@ -174,7 +174,7 @@ def _event_id(event: Event, destination: Destination) -> str:
     if (
         destination.missing_event_id is OnMissingEventId.REJECT
         and not _text(event.fields, "eventId")
-        and text_header(event.record, EVENT_ID) is None
+        and header_event_id(event.record) is None
     ):
         detail = "eventId is empty, and this destination is configured to reject that"
         raise _Unfit(Reason.MISSING_EVENT_ID, "eventId", detail)

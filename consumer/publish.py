@@ -124,10 +124,11 @@ def run_publish(
         return 1
     if as_json:
         _summarise(checked, published, settings.topic, schema_id)
+    elif good and dry_run:
+        sys.stdout.write(f"events that can be published: {checked.sound:,}\n")
     elif good:
         how = "in single-object encoding" if schema_id is None else f"with schema id {schema_id}"
-        done = f"events published to {settings.topic} {how}" if not dry_run else "events are sound"
-        sys.stdout.write(f"{checked.sound if dry_run else published:,} {done}\n")
+        sys.stdout.write(f"events published to {settings.topic} {how}: {published:,}\n")
     return 0 if good else 1
 
 
@@ -162,7 +163,7 @@ def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
     try:
         return Sound(number, line.fields, encoder.encode(line.fields))
     except ValueError as error:
-        return Bad(number, str(error))
+        return Bad(number, f"{error}; perhaps a whole number is too large")
 
 
 # What stands where a name should be may be anything, a person's address too.
@@ -273,10 +274,10 @@ def _schema_id(settings: Settings, *, register: bool) -> int | None:
     subject = f"{settings.topic}-value"
     ours = Schema(json.dumps(event_schema()), "AVRO")
     try:
-        client = SchemaRegistryClient(dict(settings.schema_registry))
-        if register:
-            return client.register_schema(subject, ours)
-        return client.lookup_schema(subject, ours).schema_id
+        with SchemaRegistryClient(dict(settings.schema_registry)) as client:
+            if register:
+                return int(client.register_schema(subject, ours))
+            return int(client.lookup_schema(subject, ours).schema_id)
     except SchemaRegistryError as error:
         raise _registry_says(error, subject) from None
     except Exception as error:
@@ -442,7 +443,7 @@ def _key(fields: Mapping[str, Any], key: str) -> bytes | None:
         given = user.get("externalId") or user.get("externalIds")
         found = next(filter(None, given), None) if isinstance(given, list) else given
     else:
-        found = fields.get(key)
+        found = None if key == "none" else fields.get(key)
     return found.encode() if found else None
 
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 import fastavro
-from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 Convert = Callable[[Any], Any]
 
@@ -66,8 +66,12 @@ def plan_reading(schema: Any) -> ReadPlan | UnusableSchema:
         named: dict[str, Any] = {}
         writer = fastavro.parse_schema(_plain(schema), named)
         _nodes(writer, named, (), {})
-    except (SchemaParseException, _Unbounded, KeyError, TypeError, ValueError) as error:
-        return UnusableSchema(f"the schema cannot be used: {type(error).__name__}: {error}")
+        return _plan(schema, writer, named)
+    except Exception as error:  # whatever a publisher may have registered: it is only data
+        return UnusableSchema(f"the schema cannot be used: {type(error).__name__}")
+
+
+def _plan(schema: Any, writer: Any, named: Mapping[str, Any]) -> ReadPlan:
     time_per_ms = _time_per_ms(schema)
     ours = _our_schema()
     try:
@@ -75,6 +79,10 @@ def plan_reading(schema: Any) -> ReadPlan | UnusableSchema:
     except _NoPlanError:
         return ReadPlan(writer=writer, reader=ours, convert=None, time_per_ms=time_per_ms)
     return ReadPlan(writer=writer, reader=None, convert=convert, time_per_ms=time_per_ms)
+
+
+class BranchError(ValueError):
+    """The value is of a branch of the writer's union that our field does not have."""
 
 
 class _NoPlanError(Exception):
@@ -106,6 +114,8 @@ def _plain(schema: Any) -> Any:
 
 
 def _time_per_ms(schema: Any) -> int:
+    if isinstance(schema, list):
+        return max(map(_time_per_ms, schema), default=0)
     fields = schema.get("fields", ()) if isinstance(schema, dict) else ()
     for candidate in fields:
         if "eventTime" in (candidate["name"], *candidate.get("aliases", ())):
@@ -172,6 +182,8 @@ def _takes_no_bytes(schema: Any, named: Mapping[str, Any]) -> bool:
 def _plan_type(ours: Any, theirs: Any, named: Mapping[str, Any]) -> Convert | None:
     """A conversion of their values into ours, None when they are the same already."""
     wanted = _without_null(ours)
+    if isinstance(theirs, list) and len(_branches(theirs)) > 1:
+        return _plan_union(wanted, _branches(theirs), named)
     given = _without_null(theirs)
     if isinstance(given, str) and given in named:
         given = named[given]
@@ -181,13 +193,42 @@ def _plan_type(ours: Any, theirs: Any, named: Mapping[str, Any]) -> Convert | No
     return lambda value: None if value is None else convert(value)
 
 
+def _branches(union: list[Any]) -> list[Any]:
+    return [branch for branch in union if branch != "null"]
+
+
 def _without_null(schema: Any) -> Any:
     if not isinstance(schema, list):
         return schema
-    branches = [branch for branch in schema if branch != "null"]
+    branches = _branches(schema)
     if len(branches) != 1:
         raise _NoPlanError
     return branches[0]
+
+
+_PRIMITIVES: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "long": int,
+    "double": (int, float),
+    "boolean": bool,
+}
+
+
+def _plan_union(wanted: Any, branches: list[Any], named: Mapping[str, Any]) -> Convert:
+    """Of a union of several types the values of ours are taken; others are an error when met."""
+    kind = wanted if isinstance(wanted, str) else wanted["type"]
+    if kind not in _PRIMITIVES:
+        raise _NoPlanError
+    fitting = _PRIMITIVES[kind]
+
+    def check(value: Any) -> Any:
+        if value is None or (
+            isinstance(value, fitting) and isinstance(value, bool) == (kind == "boolean")
+        ):
+            return value
+        raise BranchError
+
+    return check
 
 
 def _plan_concrete(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert | None:

@@ -149,7 +149,10 @@ class Schemas:
             except Empty:
                 refs = list(pending)
             for ref in refs:
-                answer = self._ask(ref, pending)
+                try:
+                    answer = self._ask(ref, pending)
+                except Exception as error:  # this thread must not end: nobody else would ask
+                    answer = Fetched(ref, None, type(error).__name__)
                 if answer.known is not None:
                     del pending[ref]
                 self._news.put(answer)

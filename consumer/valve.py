@@ -8,8 +8,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from consumer.flow import House, Spill, plan_flow
-from consumer.metrics import PauseCause
-from consumer.model import TopicPartition
+from consumer.model import PauseCause, TopicPartition
 
 FLOW_SECONDS = 0.2
 FULL_SECONDS = 1.0

@@ -271,8 +271,8 @@ def test_the_pages_way_to_a_real_pixel_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     consumer = json.loads(done.stdout)["services"]["consumer"]
     environment = consumer["environment"]
-    assert environment["CONVERSIONS_ACCESS_TOKEN_FILE"] == "/run/secrets/access_token"
-    assert consumer["secrets"] == [{"source": "access_token"}]
+    (secret,) = consumer["secrets"]
+    assert environment["CONVERSIONS_ACCESS_TOKEN_FILE"] == secret["target"]
     settings = load_settings(environment | {"CONVERSIONS_ACCESS_TOKEN_FILE": str(token)})
     settings.require_destinations()
     assert settings.graph_url == "https://graph.facebook.com"

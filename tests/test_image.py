@@ -159,7 +159,7 @@ def test_the_wheel_holds_the_package_and_the_schema_and_no_tests(installed: Inst
     assert schema == (ROOT / "schemas" / "conversion_event.avsc").read_bytes()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "consumer").rglob("*.py")}
     ours = {name for name in names if not name.startswith("conversions_consumer-")}
-    assert ours == modules | {"consumer/conversion_event.avsc"}
+    assert ours == modules | {"consumer/conversion_event.avsc", "consumer/py.typed"}
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
