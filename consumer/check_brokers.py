@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -103,38 +103,22 @@ class Brokers:
             return found
         return {name: entry.value for name, entry in found.items() if entry.value is not None}
 
-    def group_operations(self, group: str) -> Collection[Enum]:
-        """What we may do with the group; empty when the brokers do not tell."""
-        asked = self._sure.describe_consumer_groups(
-            [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True
-        )
-        found: Any = _answer(asked[group], ANSWER_SECONDS)
-        return () if isinstance(found, Refusal) else found.authorized_operations or ()
-
-    def committed(self, group: str, topic: str, partitions: list[int]) -> dict[int, int] | Refusal:
-        """Partition to committed offset, where there is one.
+    def group_operations(self, group: str) -> Collection[Enum] | Refusal:
+        """What we may do with the group, by its coordinator; empty when that does not tell.
 
         The first group of a cluster is asked for again: its coordinator comes into being by it.
         """
         until = monotonic() + ANSWER_SECONDS
         while True:
-            found = self._committed(group, topic, partitions)
-            late = monotonic() > until
-            if not isinstance(found, Refusal) or found.code not in _COORDINATOR_COMES or late:
+            asked = self._sure.describe_consumer_groups(
+                [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True
+            )
+            found: Any = _answer(asked[group], ANSWER_SECONDS)
+            if not isinstance(found, Refusal):
+                return found.authorized_operations or ()
+            if found.code not in _COORDINATOR_COMES or monotonic() > until:
                 return found
             self._sure.poll(AGAIN_SECONDS)
-
-    def _committed(self, group: str, topic: str, partitions: list[int]) -> dict[int, int] | Refusal:
-        wanted = [KafkaPartition(topic, partition) for partition in partitions]
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        asked = self._sure.list_consumer_group_offsets([request], request_timeout=ANSWER_SECONDS)
-        found: Any = _answer(asked[group], ANSWER_SECONDS)
-        if isinstance(found, Refusal):
-            return found
-        for each in found.topic_partitions:
-            if each.error is not None:
-                return Refusal(each.error.code(), each.error.str())
-        return {each.partition: each.offset for each in found.topic_partitions if each.offset >= 0}
 
     def log_ends(self, topic: str, committed: Mapping[int, int]) -> dict[int, LogEnd] | Refusal:
         """First and next offset of each partition that has a committed one."""
@@ -171,6 +155,29 @@ class Brokers:
         for secret in self._secrets:
             text = text.replace(secret, "...")
         return text
+
+
+def committed(
+    configuration: Mapping[str, str], topic: str, partitions: Collection[int]
+) -> dict[int, int] | Refusal:
+    """Partition to the offset that the consumer's group has committed, where there is one.
+
+    With a consumer that never joins: the admin client's way of asking (librdkafka 2.16) ends the
+    whole process when the coordinator is only just coming up.
+    """
+    own = {name: value for name, value in configuration.items() if name not in _MEMBERSHIP}
+    consumer = Consumer({**own, "log_level": 0, "error_cb": lambda _: None})
+    try:
+        wanted = [KafkaPartition(topic, partition) for partition in partitions]
+        found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
+    except KafkaException as error:
+        return Refusal(error.args[0].code(), error.args[0].str())
+    finally:
+        consumer.close()
+    for each in found:
+        if each.error is not None:
+            return Refusal(each.error.code(), each.error.str())
+    return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
 def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
@@ -215,6 +222,7 @@ def _answer(future: Future[T], seconds: float) -> T | Refusal:
 
 
 _REFUSED = {KafkaError._AUTHENTICATION, KafkaError._SSL}
+_MEMBERSHIP = {"group.instance.id", "group.protocol", "group.remote.assignor"}
 _COORDINATOR_COMES = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,

@@ -10,7 +10,7 @@ from enum import Enum
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 
-from consumer.check_brokers import Brokers, Refusal
+from consumer.check_brokers import Brokers, Refusal, committed
 from consumer.check_topics import (
     Topic,
     letters_configuration,
@@ -66,7 +66,7 @@ def _check_source(brokers: Brokers, settings: Settings) -> Iterator[tuple[Findin
         yield _no_configuration("topic configuration", name, configuration), None
     else:
         yield from source_configuration(topic, configuration)
-    for finding in _check_group(brokers, settings.group_id, name, [each for each, _ in partitions]):
+    for finding in _check_group(brokers, settings, [each for each, _ in partitions]):
         yield finding, None
 
 
@@ -89,27 +89,22 @@ def _check_letters(
         yield from letters_configuration(topic, configuration, record_bytes_max=record_bytes_max)
 
 
-def _check_group(
-    brokers: Brokers, group: str, topic: str, partitions: list[int]
-) -> Iterator[Finding]:
-    committed = brokers.committed(group, topic, partitions)
-    no_access = missing_permission("group", f"join group {group}", "READ", kind="group")
-    if isinstance(committed, Refusal):
-        if committed.code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            yield no_access
-        else:
-            yield failed(
-                "group",
-                f"the coordinator of group {group} does not answer: {committed.told}",
-                "Look at the brokers' logs: __consumer_offsets may have no leader.",
-            )
+def _check_group(brokers: Brokers, settings: Settings, partitions: list[int]) -> Iterator[Finding]:
+    group, topic = settings.group_id, settings.topic
+    operations = brokers.group_operations(group)
+    if isinstance(operations, Refusal):
+        yield _no_group(group, operations)
         return
-    count = f"{len(committed)} of {len(partitions)} partitions have a committed offset"
-    if not _allows(brokers.group_operations(group), AclOperation.READ):
-        yield no_access
+    if not _allows(operations, AclOperation.READ):
+        yield missing_permission("group", f"join group {group}", "READ", kind="group")
         return
+    offsets = committed(settings.kafka_consumer, topic, partitions)
+    if isinstance(offsets, Refusal):
+        yield _no_group(group, offsets)
+        return
+    count = f"{len(offsets)} of {len(partitions)} partitions have a committed offset"
     yield ok("group", f"the coordinator of group {group} answers, {count}")
-    ends = brokers.log_ends(topic, committed)
+    ends = brokers.log_ends(topic, offsets)
     if isinstance(ends, Refusal):
         yield skipped("offsets", f"the topic's offsets could not be asked for: {ends.told}", "")
     else:
@@ -138,6 +133,14 @@ def _no_topic(topic: Topic, refusal: Refusal) -> Finding:
         return missing_permission(topic.subject, f"describe topic {topic.name}", "DESCRIBE")
     told = f"topic {topic.name} could not be described: {refusal.told}"
     return failed(topic.subject, told, "Look at the brokers' logs, and check again.")
+
+
+def _no_group(group: str, refusal: Refusal) -> Finding:
+    if refusal.code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return missing_permission("group", f"join group {group}", "READ", kind="group")
+    told = f"the coordinator of group {group} does not answer: {refusal.told}"
+    advice = "Look at the brokers' logs: __consumer_offsets may have no leader."
+    return failed("group", told, advice)
 
 
 def _no_configuration(subject: str, name: str, refusal: Refusal) -> Finding:

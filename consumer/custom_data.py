@@ -14,6 +14,8 @@ import pycountry
 from consumer.model import Dropped, DropReason
 from consumer.wire_fields import CUSTOM_DATA, ITEM, MONEY, renamed
 
+QUANTITY_MAX = 10**9
+
 
 def custom_data(
     fields: Mapping[str, Any], *, from_crm: bool, dropped: list[Dropped]
@@ -75,6 +77,10 @@ def _add_items(data: dict[str, Any], items: Any, dropped: list[Dropped]) -> None
             dropped.append(Dropped("items", DropReason.MALFORMED))
             continue
         content = renamed(item, ITEM)
+        quantity = content.get("quantity")
+        if quantity is not None and not 0 <= quantity <= QUANTITY_MAX:
+            del content["quantity"]
+            dropped.append(Dropped("items.quantity", DropReason.MALFORMED))
         price = item.get("price")
         if price is not None:
             amount = money(price)
@@ -126,7 +132,13 @@ def _free_object(given: Any) -> Mapping[str, Any] | None:
             given = orjson.loads(given)
         except orjson.JSONDecodeError:
             return None
-    return given if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        orjson.dumps(given)
+    except TypeError:  # nested deeper than can be written, say
+        return None
+    return given
 
 
 def _is_sendable(value: Any) -> bool:

@@ -51,6 +51,7 @@ class Deliveries:
         self._closed: list[Batch] = []
         self._swept_at = 0.0
         self._draining = False
+        self._tokens_at_halt: dict[PixelId, object] = {}
         self.outboxes: dict[PixelId, Outbox] = {}
 
     def __repr__(self) -> str:
@@ -120,6 +121,17 @@ class Deliveries:
         self._windows.forget(self._is_over)
         for outbox in self.outboxes.values():
             outbox.forget()
+
+    def nudge(self, token_of: Callable[[PixelId], object], now: float) -> None:
+        """Try a halted destination again at once when its token is another than when it halted."""
+        for outbox in self.outboxes.values():
+            if outbox.halted is None:
+                self._tokens_at_halt.pop(outbox.destination, None)
+                continue
+            token = token_of(outbox.destination)
+            if self._tokens_at_halt.setdefault(outbox.destination, token) != token:
+                self._tokens_at_halt[outbox.destination] = token
+                outbox.nudge(now)
 
     def waiting(self, destination: PixelId) -> Iterator[Prepared]:
         """Every event of one destination that has been batched and not settled."""

@@ -54,6 +54,15 @@ def avro_fields(fields: dict[str, Any]) -> dict[str, Any]:
             else:
                 others[name] = value
         shaped["customData"], shaped["customNumbers"] = texts or None, numbers or None
-        if others and not shaped.get("customDataJson"):
-            shaped["customDataJson"] = orjson.dumps(others).decode()
+        if others:
+            shaped["customDataJson"] = _merged(others, shaped.get("customDataJson"))
     return shaped
+
+
+def _merged(others: dict[str, Any], given: str | None) -> str:
+    """One JSON object of both; what cannot be merged stays as it was given, to be told of later."""
+    try:
+        free = orjson.loads(given) if given else {}
+    except orjson.JSONDecodeError:
+        return str(given)
+    return orjson.dumps({**others, **free}).decode() if isinstance(free, dict) else str(given)

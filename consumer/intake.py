@@ -11,6 +11,7 @@ from consumer.model import (
     Event,
     PixelId,
     Prepared,
+    Reason,
     Record,
     Rejected,
     Suppressed,
@@ -60,7 +61,18 @@ class Intake:
         self.seen[partition] = set()
 
     def admit(self, record: Record, now_ms: int) -> Admitted:
-        """Bring one open record as far as it gets; one that needs a schema stays here."""
+        """Bring one open record as far as it gets; one that needs a schema stays here.
+
+        A bug of ours that one record provokes would otherwise end the process, again at each
+        restart: such a record is dead-lettered, and can be replayed once the bug is mended.
+        """
+        try:
+            return self._admit(record, now_ms)
+        except Exception as error:
+            detail = f"a fault of the consumer's own ({type(error).__name__})"
+            return Rejected(record=record, reason=Reason.INTERNAL_ERROR, detail=detail)
+
+    def _admit(self, record: Record, now_ms: int) -> Admitted:
         decoded = decode(record, schema_for=self._schemas.plan_for)
         if isinstance(decoded, NeedsSchema):
             self._waiting.setdefault(decoded.ref, []).append(record)

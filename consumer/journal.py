@@ -19,6 +19,7 @@ from consumer.model import (
     PauseCause,
     PixelId,
     Prepared,
+    Reason,
     Rejected,
     Retry,
     Suppressed,
@@ -26,6 +27,9 @@ from consumer.model import (
 )
 from consumer.outbox import Outbox
 from consumer.senders import Answer
+
+TROUBLES_MAX = 1000
+"""So many different troubles are remembered as told."""
 
 
 class Log(Protocol):
@@ -130,6 +134,11 @@ class Journal:
     def dead_lettered(self, rejected: Rejected) -> None:
         """A dead letter was acknowledged."""
         self.metrics.dead_lettered(rejected.destination, rejected.event_name, rejected.reason)
+        if rejected.reason is Reason.INTERNAL_ERROR:
+            self.metrics.bugs.inc()
+            if self._is_new(f"bug {rejected.detail}"):
+                origin = f"{rejected.record.partition}:{rejected.record.offset}"
+                self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
         self.log.debug(
             "dead letter written",
             reason=rejected.reason.value,
@@ -231,6 +240,8 @@ class Journal:
     def _is_new(self, trouble: str) -> bool:
         if trouble in self._troubles:
             return False
+        if len(self._troubles) >= TROUBLES_MAX:
+            self._troubles.clear()
         self._troubles.add(trouble)
         return True
 

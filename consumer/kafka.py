@@ -153,6 +153,10 @@ class KafkaSource:
         errors, self._errors = self._errors, []
         return errors
 
+    def set_credentials(self, username: str, password: str) -> None:
+        """Log in with these from the next connection on; those that are there stay."""
+        self._consumer.set_sasl_credentials(username, password)
+
     def close(self) -> None:
         """Leave the group (a static member stays in it, by Kafka's design)."""
         self._consumer.close()

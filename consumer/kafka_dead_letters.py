@@ -55,6 +55,10 @@ class KafkaDeadLetters:
         reports, self._reports = self._reports, []
         return reports
 
+    def set_credentials(self, username: str, password: str) -> None:
+        """Log in with these from the next connection on; those that are there stay."""
+        self._producer.set_sasl_credentials(username, password)
+
     def close(self, seconds: float) -> None:
         """Wait at most this long for what is still out."""
         self._producer.flush(seconds)

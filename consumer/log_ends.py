@@ -30,6 +30,7 @@ class LogEnds:
         self._configuration = {**own, "log_level": 0, "error_cb": lambda _: None}
         self._watched: frozenset[TopicPartition] = frozenset()
         self._newest: Mapping[TopicPartition, LogEnd] | None = None
+        self._credentials: tuple[str, str] | None = None
         self._changed = threading.Event()
         self._stopped = threading.Event()
 
@@ -48,6 +49,11 @@ class LogEnds:
         newest, self._newest = self._newest, None
         return newest
 
+    def set_credentials(self, username: str, password: str) -> None:
+        """Log in with these from the next connection on. Never blocks: the thread passes it on."""
+        self._credentials = (username, password)
+        self._changed.set()
+
     def start(self) -> None:
         """Start the thread."""
         threading.Thread(target=self._work, name="log-ends", daemon=True).start()
@@ -64,9 +70,15 @@ class LogEnds:
                 self._changed.wait(EVERY_SECONDS)
                 self._changed.clear()
                 if not self._stopped.is_set():
+                    self._pass_on_credentials(consumer)
                     self._newest = self._ask(consumer)
         finally:
             consumer.close()
+
+    def _pass_on_credentials(self, consumer: Consumer) -> None:
+        # Each time: to ask whether they are new would be a second thing that two threads share.
+        if (credentials := self._credentials) is not None:
+            consumer.set_sasl_credentials(*credentials)
 
     def _ask(self, consumer: Consumer) -> dict[TopicPartition, LogEnd]:
         watched = self._watched

@@ -21,6 +21,8 @@ from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
+from consumer.kafka_credentials import KafkaCredentials
+from consumer.kafka_settings import Client
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
@@ -83,17 +85,19 @@ class Member:
             local=local_schemas(settings.schemas_dir),
             now=self._clock.now,
         )
-        self._probes = Probes(
-            host=settings.metrics_host,
-            port=settings.metrics_port,
-            registry=self._journal.metrics.registry,
-            health=self._health,
-        )
+        self._probes = self._build_probes(settings)
         kafka_log = logging.getLogger("librdkafka")
         self._log_ends = LogEnds(configuration=settings.kafka_consumer)
         self._source = KafkaSource(configuration=settings.kafka_consumer, logger=kafka_log)
         self._dead_letters = KafkaDeadLetters(
             configuration=settings.kafka_producer, topic=settings.dlq_topic, logger=kafka_log
+        )
+        self._credentials = KafkaCredentials(
+            settings=settings,
+            clients={
+                Client.CONSUMER: (self._source, self._log_ends),
+                Client.PRODUCER: (self._dead_letters,),
+            },
         )
         self._letters = LetterBox(dead_letters=self._dead_letters)
         self._preparation = Preparation(
@@ -115,7 +119,7 @@ class Member:
         self._probes.start()
         self._schemas.start()
         self._log_ends.start()
-        self._log.info("consuming", metrics=self.address, **_facts(settings))
+        self._log.info("consuming", metrics=self.address, settings=settings.masked())
         self._source.subscribe(
             settings.topic,
             tenure_of=self._ledger.tenure_of,
@@ -181,9 +185,11 @@ class Member:
             self._journal.log_ends(ends, self._ledger.committable_all())
         if now >= self._files_at:
             self._files_at = now + FILES_SECONDS
-            self._look_at_files(now)
+            self._look_at_files()
 
-    def _look_at_files(self, now: float) -> None:
+    def _look_at_files(self) -> None:
+        if self._credentials.pass_on():
+            self._log.info("Kafka credentials changed; new connections use them")
         news = self._destinations_file.poll() if self._destinations_file else None
         if isinstance(news, DestinationsError):
             self._journal.metrics.destinations_file_mistakes.inc()
@@ -194,6 +200,7 @@ class Member:
             self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
+        self._pipeline.nudge(self._tokens.of)
 
     def _health(self) -> Health:
         age = self._clock.now() - self._pipeline.heartbeat
@@ -219,6 +226,19 @@ class Member:
         self._dead_letters.close(1.0)
         self._meta.close()
         self._probes.stop()
+
+    def _build_probes(self, settings: Settings) -> Probes:
+        try:
+            return Probes(
+                host=settings.metrics_host,
+                port=settings.metrics_port,
+                registry=self._journal.metrics.registry,
+                health=self._health,
+            )
+        except OSError as error:
+            where = f"{settings.metrics_host}, port {settings.metrics_port}"
+            names = "CONVERSIONS_METRICS_HOST and CONVERSIONS_METRICS_PORT"
+            raise ValueError(f"{names}: {where}: {error.strerror}") from None
 
     def _metrics(self, settings: Settings) -> Metrics:
         registry = CollectorRegistry()
@@ -285,7 +305,3 @@ class Member:
 def _registry(settings: Settings) -> Registry | None:
     configuration = settings.schema_registry
     return ConfluentRegistry(configuration) if configuration else None
-
-
-def _facts(settings: Settings) -> dict[str, str]:
-    return {"settings": str(settings.masked())}

@@ -145,6 +145,8 @@ class Reason(Enum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     DESTINATION_HALTED = "destination_halted"
 
+    INTERNAL_ERROR = "internal_error"
+
     @property
     def stage(self) -> Stage:
         """The stage that gives this reason."""

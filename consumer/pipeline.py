@@ -8,6 +8,8 @@ settle. The loop's turn, the revoke callback and the shutdown all call it, and i
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from pydantic import SecretStr
+
 from consumer.decode import NeedsSchema
 from consumer.deliveries import Deliveries
 from consumer.flow import House, Limits
@@ -17,6 +19,7 @@ from consumer.letter_box import LetterBox
 from consumer.model import (
     Delivered,
     EndOfPartition,
+    PixelId,
     Prepared,
     ReadFailed,
     Record,
@@ -83,6 +86,10 @@ class Pipeline:
         """From the next record on prepare by other destinations."""
         self._intake.preparation = preparation
 
+    def nudge(self, token_of: Callable[[PixelId], SecretStr | None]) -> None:
+        """A halted destination whose token has changed is tried again at once."""
+        self._deliveries.nudge(token_of, self._clock.now())
+
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
@@ -145,14 +152,21 @@ class Pipeline:
         self._source.pause(everything)
         self._deliveries.drain()
         while self._worth_waiting(everything) and self._clock.now() < self._drain_until:
-            # Polling keeps us in the group. What it may still return is dropped before the ledger
-            # hears of it, and so is never committed past.
-            self._source.read(1, PUMP_SECONDS)
+            self._poll()
             self.pump(until=self._clock.now(), done=lambda: True)
-        self._commit_now(everything)
+        while self._commit_now(everything) and self._clock.now() < self._drain_until:
+            self._poll()  # a rebalance is under way: the group takes the commit afterwards
         left = self._ledger.open_records
         self._source.close()
         return left
+
+    def _poll(self) -> None:
+        """Stay in the group. What this may still return is dropped before the ledger hears of it,
+        and so is never committed past."""
+        try:
+            self._source.read(1, PUMP_SECONDS)
+        except ReadFailed as error:
+            self._journal.reading_failed(str(error))
 
     def _read(self, now: float) -> list[Record | EndOfPartition]:
         room = self._valve.room(now)
@@ -315,11 +329,13 @@ class Pipeline:
             return False
         return len(self._letters) > 0 or self._deliveries.can_progress
 
-    def _commit_now(self, partitions: Collection[TopicPartition]) -> None:
+    def _commit_now(self, partitions: Collection[TopicPartition]) -> bool:
+        """Commit and wait for the answer; whether something is still not acknowledged."""
         offsets = self._ledger.committable_of(partitions)
         if offsets:
             self._source.commit_now(offsets)
         self._hear_kafka()
+        return bool(self._ledger.committable_of(partitions))
 
     def _begin(self, partition: TopicPartition) -> None:
         self._ledger.begin(partition)

@@ -4,6 +4,7 @@
 up. ``/readyz`` only tells whether the group's coordinator has answered, and what is degraded.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +35,8 @@ class Probes:
         health: Callable[[], Health],
     ) -> None:
         """Binds at once; port 0 takes a free one. Raises OSError when the port is taken."""
-        self._server = ThreadingHTTPServer((host, port), _answers(registry, health))
+        server = _ServerV6 if ":" in host else ThreadingHTTPServer
+        self._server = server((host, port), _answers(registry, health))
         self._server.daemon_threads = True
 
     @property
@@ -54,6 +56,10 @@ class Probes:
         """Stop serving and free the port."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _ServerV6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
 
 def _answers(

@@ -118,7 +118,9 @@ def run_publish(
         _complain(str(failed))
         return 1
     except OSError as error:
-        raise PublishRefused(f"the lines cannot be read: {error.strerror}") from None
+        raise PublishRefused(
+            f"the lines cannot be read: {error.strerror or type(error).__name__}"
+        ) from None
     except KeyboardInterrupt:
         _complain("stopped; nothing was sent")
         return 1
@@ -339,8 +341,9 @@ class Undelivered(NamedTuple):
 class Publisher:
     """Sends lines and counts what the brokers confirm; never waits without a limit.
 
-    ``stopped`` is asked all the time: once true nothing more is sent, and what is out is waited
-    for. ``patience_seconds`` is how long anything may be out with no news of any.
+    ``stops`` is how often we were told to stop: after the first time nothing more is sent, after
+    the second what is out is not waited for either. ``patience_seconds`` is how long anything may
+    be out with no news of any.
     """
 
     def __init__(
@@ -351,12 +354,12 @@ class Publisher:
         per_second: float | None,
         patience_seconds: float,
         clock: Callable[[], float],
-        stopped: Callable[[], bool],
+        stops: Callable[[], int],
         advance: Callable[[int], None],
     ) -> None:
         self._producer, self._topic = producer, topic
         self._per_second, self._patience_seconds = per_second, patience_seconds
-        self._clock, self._stopped, self._advance = clock, stopped, advance
+        self._clock, self._stops, self._advance = clock, stops, advance
         self._news_at = clock()
         self._hopeless = False
         self._open = 0
@@ -422,9 +425,10 @@ class Publisher:
         self.undelivered = self.undelivered or Undelivered(number, error)
 
     def _over(self) -> bool:
-        if self._open and self._clock() - self._news_at > self._patience_seconds:
+        late = self._open and self._clock() - self._news_at > self._patience_seconds
+        if late or self._stops() > 1:
             self._hopeless = True
-        return self._hopeless or self._stopped()
+        return self._hopeless or self._stops() > 0
 
     def _finish(self) -> None:
         while self._open and not self._hopeless:
@@ -462,56 +466,49 @@ def _send(
     except KafkaRefuses as error:
         raise PublishRefused(str(error)) from None
     timeout_ms = int(configuration["message.timeout.ms"]) or TIMEOUT_MS  # 0 would be for ever
-    with _told_to_stop() as stopped, _bar("publishing", total) as advance:
+    with _told_to_stop() as signals, _bar("publishing", total) as advance:
         publisher = Publisher(
             producer=producer,
             topic=settings.topic,
             per_second=per_second,
             patience_seconds=timeout_ms / 1000 + LATE_SECONDS,
             clock=monotonic,
-            stopped=stopped.is_set,
+            stops=lambda: len(signals),
             advance=advance,
         )
-        try:
-            publisher.publish(sound, key=key)
-        except KeyboardInterrupt:  # the second one: the first only sets ``stopped``
-            stopped.set()
+        publisher.publish(sound, key=key)
     if publisher.delivered < total:
         told = f"{publisher.delivered:,} of {total:,} events were delivered to {settings.topic}"
-        _complain(_shortfall(told, publisher, troubles, stopped=stopped.is_set()))
+        if publisher.undelivered is not None:
+            told += _because(publisher.undelivered, troubles)
+        elif not signals:
+            told += ": the lines have changed since they were checked"
+        _complain(f"stopped: {told}" if signals else told)
     return publisher.delivered
 
 
-def _shortfall(told: str, publisher: Publisher, troubles: list[str], *, stopped: bool) -> str:
-    if publisher.undelivered is not None:
-        number, error = publisher.undelivered
-        # Of a broker that was never reached librdkafka's report says no more than that.
-        late = "TIMED_OUT" in error or "PURGE" in error
-        cause = f"; the client met {troubles[0]}" if late and troubles else ""
-        return f"{told}; line {number} is the first that was not ({error}{cause})"
-    return f"stopped: {told}" if stopped else f"{told}: the lines have changed since they were read"
+def _because(undelivered: Undelivered, troubles: list[str]) -> str:
+    # Of brokers that were never reached the report says no more than that it is late.
+    late = "TIMED_OUT" in undelivered.error or "PURGE" in undelivered.error
+    cause = f"; the client met {troubles[0]}" if late and troubles else ""
+    return f"; line {undelivered.number} is the first that was not ({undelivered.error}{cause})"
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Set by SIGINT or SIGTERM, so that what is out can be waited for; the second one interrupts.
+def _told_to_stop() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM that came: they interrupt nothing, so that what is out can be counted.
 
-    An exception out of a signal could leave a delivery report half counted.
+    An exception out of a signal could leave a delivery report half counted, and librdkafka's
+    client turns one that it meets in ``poll`` into a SystemError.
     """
-    stopped = threading.Event()
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    if threading.current_thread() is not threading.main_thread():
-        before = {}
-    before = {each: told for each, told in before.items() if told not in (None, signal.SIG_IGN)}
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    for each in before:
-        signal.signal(each, stop)
+    signals: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) not in (None, signal.SIG_IGN):
+                before[each] = signal.signal(each, lambda number, _: signals.append(number))
     try:
-        yield stopped
+        yield signals
     finally:
         for each, earlier in before.items():
             signal.signal(each, earlier)

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 import fastavro
-from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
 Convert = Callable[[Any], Any]
 
@@ -67,6 +67,8 @@ def plan_reading(schema: Any) -> ReadPlan | UnusableSchema:
         writer = fastavro.parse_schema(_plain(schema), named)
         _nodes(writer, named, (), {})
         return _plan(schema, writer, named)
+    except (_Unbounded, SchemaParseException) as error:
+        return UnusableSchema(f"the schema cannot be used: {error}")
     except Exception as error:  # whatever a publisher may have registered: it is only data
         return UnusableSchema(f"the schema cannot be used: {type(error).__name__}")
 

@@ -28,6 +28,8 @@ from consumer.schema_plan import (
 AGAIN_SECONDS = 2.0
 NOT_FOUND_SECONDS = 60.0
 UNKNOWN_FOR_SECONDS = 60.0
+SCHEMA_NOT_FOUND = 40403
+"""The registry's own word; any other 404 comes from a proxy, or from a wrong address."""
 
 Known = ReadPlan | UnusableSchema | UnknownSchema
 
@@ -53,7 +55,7 @@ class ConfluentRegistry:
         try:
             found = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
-            if error.http_status_code == 404:
+            if error.http_status_code == 404 and error.error_code == SCHEMA_NOT_FOUND:
                 return None
             raise RegistryError(f"HTTP {error.http_status_code}") from None
         except Exception as error:
@@ -61,7 +63,9 @@ class ConfluentRegistry:
             raise RegistryError(type(error).__name__) from None
         if found.schema_type not in (None, "AVRO"):
             raise RegistryError(f"schema {schema_id} is {found.schema_type}, not Avro")
-        return str(found.schema_str)
+        if not found.schema_str:
+            raise RegistryError("an answer without a schema")
+        return found.schema_str
 
 
 class Fetched(NamedTuple):
@@ -183,12 +187,13 @@ def local_schemas(folder: Path | None) -> dict[bytes, ReadPlan | UnusableSchema]
     Raises ValueError with one sentence for a file that is no Avro schema.
     """
     plans: dict[bytes, ReadPlan | UnusableSchema] = {}
-    schemas: list[Any] = [event_schema()]
+    ours = event_schema()
+    plans[schema_fingerprint(ours)] = plan_reading(ours)
     for path in sorted(folder.glob("*.avsc")) if folder is not None else []:
         try:
-            schemas.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path.name} cannot be read as a schema: {error}") from None
-    for schema in schemas:
-        plans[schema_fingerprint(schema)] = plan_reading(schema)
+            schema = json.loads(path.read_text(encoding="utf-8"))
+            plans[schema_fingerprint(schema)] = plan_reading(schema)
+        except Exception as error:  # whatever somebody has put into the folder
+            reason = f"{path.name} cannot be read as a schema ({type(error).__name__})"
+            raise ValueError(reason) from None
     return plans

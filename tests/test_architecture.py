@@ -19,15 +19,13 @@ PACKAGE = Path(consumer.__file__).parent
 ROOMS = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 MODEL = {"__init__", "model"}
+KAFKA_EDGES = {room for room in ROOMS if room.startswith("kafka")} - {"kafka_settings"}
 EDGES = {
     "check_brokers",
     "check_kafka",
     "check_meta",
     "check_registry",
     "destination_files",
-    "kafka",
-    "kafka_dead_letters",
-    "kafka_refusal",
     "log_ends",
     "logs",
     "meta",
@@ -41,16 +39,17 @@ EDGES = {
     "unanswered",
     "variables",
     *(room for room in ROOMS if room.startswith("emulator")),  # a stand-in for all of Meta
+    *KAFKA_EDGES,
 }
 """They talk to somebody outside, or read what somebody outside has written."""
 LOOPS = {
     "check",
     "demo",
-    "flow",  # names the causes that ``metrics`` counts
     "intake",
     "journal",
     "member",
     "pipeline",
+    "publish",
     "seams",
     "valve",
 }
@@ -84,15 +83,7 @@ NOT_IN_STEPS = {
     "typer",
     "urllib.request",
 }
-KAFKA_ROOMS = {
-    "check_brokers",
-    "check_kafka",
-    "demo",
-    "kafka",
-    "kafka_dead_letters",
-    "kafka_refusal",
-    "log_ends",
-}
+KAFKA_ROOMS = KAFKA_EDGES | {"check_brokers", "check_kafka", "demo", "log_ends", "publish"}
 REGISTRY_ROOMS = {"check_registry", "schema_registry"}
 FORBIDDEN_WORDS = {
     "base",

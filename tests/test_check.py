@@ -226,8 +226,9 @@ def changed_event(**types: Any) -> str:
     [
         (json.dumps(event_schema()), "AVRO", "ok", "can be read"),
         (changed_event(value="float", numItems="int"), "AVRO", "ok", "can be read"),
-        (changed_event(status=["string", "bytes"]), "AVRO", "warning", "twice the cost"),
+        (changed_event(status=["string", "bytes"]), "AVRO", "warning", "some events"),
         (changed_event(value=["null", "string"]), "AVRO", "failed", "cannot be resolved"),
+        (changed_event(status="int"), "AVRO", "failed", "cannot be resolved"),
         (record_of({"name": "id", "type": "string"}), "AVRO", "failed", "cannot be resolved"),
         (record_of({"name": "id", "type": "Elsewhere"}), "AVRO", "failed", "cannot be used"),
         ("{", "AVRO", "failed", "no JSON"),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letter import MASKED, DeadLetter, dead_letter, iso_time, masked
-from consumer.model import Header, MetaError, Origin, PixelId, Reason, Rejected, Stage
-from consumer.origin import event_id_of, origin_of, text_header
+from consumer.dead_letter import DeadLetter, dead_letter, iso_time, masked
+from consumer.model import Header, MetaError, Origin, PixelId, Reason, Record, Rejected, Stage
+from consumer.origin import MASKED, event_id_of, header_event_id, origin_of, text_header
 from tests.fakes.events import NOW_MS, PIXEL, TOPIC, a_record
 
 REFUSED = Rejected(
@@ -33,6 +33,7 @@ REFUSED = Rejected(
     first_sent_at_ms=NOW_MS + 2,
     maybe_delivered=True,
     batch_id="m-7",
+    request_id="m-7.3",
 )
 UNDECODABLE = Rejected(
     record=a_record(partition=3, offset=42),
@@ -210,17 +211,35 @@ def test_every_reason_can_be_written() -> None:
 
 
 def test_without_a_trace_id_of_metas_our_own_id_stands_in() -> None:
-    assert headers_of(replace(REFUSED, error=None))["conversions.trace_id"] == b"m-7"
     silent = MetaError(http_status=500)
-    assert headers_of(replace(REFUSED, error=silent))["conversions.trace_id"] == b"m-7"
+    for error in (None, silent):
+        headers = headers_of(replace(REFUSED, error=error))
+        assert headers["conversions.trace_id"] == b"m-7.3"
+        assert headers["conversions.batch_id"] == b"m-7"
 
 
 def test_what_was_never_sent_has_no_words_on_sending() -> None:
-    headers = headers_of(replace(REFUSED, attempts=0, first_sent_at_ms=None, maybe_delivered=False))
+    headers = headers_of(
+        replace(
+            REFUSED,
+            error=None,
+            attempts=0,
+            first_sent_at_ms=None,
+            maybe_delivered=False,
+            request_id=None,
+        )
+    )
 
-    assert not {"attempts", "first_sent_at", "maybe_delivered"} & {
+    assert not {"attempts", "first_sent_at", "maybe_delivered", "trace_id"} & {
         name.removeprefix("conversions.") for name in headers
     }
+
+
+def test_what_was_sent_and_surely_not_counted_has_attempts_but_no_time_of_sending() -> None:
+    headers = headers_of(replace(REFUSED, first_sent_at_ms=None, maybe_delivered=False))
+
+    assert headers["conversions.attempts"] == b"3"
+    assert "conversions.first_sent_at" not in headers
 
 
 def test_what_surely_did_not_reach_meta_says_so() -> None:
@@ -233,6 +252,7 @@ def test_what_surely_did_not_reach_meta_says_so() -> None:
 def test_names_and_ids_that_look_like_a_person_are_masked(brief: bool) -> None:
     rejected = replace(
         REFUSED,
+        reason=Reason.UNKNOWN_DESTINATION,
         event_id="jane@example.com",
         event_name="+1 415 555 1234",
         destination=PixelId("4155551234"),
@@ -250,6 +270,13 @@ def test_names_and_ids_that_look_like_a_person_are_masked(brief: bool) -> None:
         assert headers["conversions.destination"] == MASKED.encode()
 
 
+@pytest.mark.parametrize("pixel", ["123456789012345", "4155551234", PIXEL])
+def test_a_configured_destination_is_told_whatever_it_looks_like(pixel: str) -> None:
+    headers = headers_of(replace(REFUSED, destination=PixelId(pixel)))
+
+    assert headers["conversions.destination"] == pixel.encode()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -258,6 +285,7 @@ def test_names_and_ids_that_look_like_a_person_are_masked(brief: bool) -> None:
         "@",
         "+14155551234",
         "+1 (415) 555-1234",
+        "(415) 555-1234",
         "415-555-1234",
         "0041 44 668 18 00",
         "4155551234",
@@ -320,8 +348,10 @@ def test_an_origin_is_the_records_own_place_without_a_header() -> None:
         b"\xff:1:2:3",
         "t:1:2:٣".encode(),
         b"t:1:2: 3",
+        b"t:1:2:" + b"9" * 5000,
         None,
     ],
+    ids=lambda header: repr(header)[:20],
 )
 def test_an_origin_header_that_is_not_sound_is_ignored(header: bytes | None) -> None:
     record = a_record(offset=42, headers=(("conversions.origin", header),))
@@ -373,19 +403,44 @@ def test_the_event_id_is_the_values_own_then_the_headers_then_a_hash_of_the_orig
     assert event_id_of(bare, 17) == hashlib.sha256(text).hexdigest()[:32]
 
 
-def test_a_derived_event_id_stays_the_same_after_a_dead_letter_and_a_replay() -> None:
-    first = a_record(partition=3, offset=42)
-    letter = written(replace(UNDECODABLE, record=first))
+def test_an_event_id_that_was_masked_in_a_header_is_not_taken_for_one() -> None:
+    records = [
+        a_record(offset=offset, headers=(("conversions.event_id", MASKED.encode()),))
+        for offset in range(2)
+    ]
+
+    assert [header_event_id(record) for record in records] == [None, None]
+    first, second = (event_id_of(record, None) for record in records)
+    assert MASKED not in {first, second}
+    assert first != second
+    assert event_id_of(records[0], "order_1") == "order_1"
+
+
+def replayed(record: Record) -> Record:
+    """What comes back when the dead letter of this undecodable record is written and replayed."""
+    letter = written(replace(UNDECODABLE, record=record, event_id=event_id_of(record, None)))
     kept = tuple(
         header
         for header in letter.headers
         if header[0] in {"conversions.origin", "conversions.event_id"}
     )
-    replayed = a_record(partition=1, offset=900, timestamp_ms=NOW_MS + 10, headers=kept)
+    return a_record(partition=1, offset=900, timestamp_ms=NOW_MS + 10, headers=kept)
 
-    assert event_id_of(replayed, None) == event_id_of(first, None)
-    assert origin_of(replayed) == origin_of(first)
-    only_origin = a_record(partition=1, offset=900, headers=kept[:1])
+
+@pytest.mark.parametrize("given_id", [b"order_1", b"4155551234", b"jane@example.com"])
+def test_an_event_id_from_a_header_survives_a_replay_however_it_looks(given_id: bytes) -> None:
+    record = a_record(headers=(("conversions.event_id", given_id),))
+
+    assert event_id_of(replayed(record), None) == given_id.decode()
+
+
+def test_a_derived_event_id_stays_the_same_after_a_dead_letter_and_a_replay() -> None:
+    first = a_record(partition=3, offset=42)
+    again = replayed(first)
+
+    assert event_id_of(again, None) == event_id_of(first, None)
+    assert origin_of(again) == origin_of(first)
+    only_origin = again._replace(headers=again.headers[:1])
     assert event_id_of(only_origin, None) == event_id_of(first, None)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumer.decode import NeedsSchema, SchemaFor, SchemaRef, UnknownSchema, decode, event_time_ms
 from consumer.model import Event, Reason, Rejected
 from consumer.schema_plan import (
+    BranchError,
     ReadPlan,
     UnusableSchema,
     event_schema,
@@ -198,6 +199,15 @@ def test_an_error_that_quotes_the_event_is_told_by_its_kind_alone() -> None:
     answer = rejected(FRAME + BODY, always(plan))
 
     assert answer.detail == "the bytes do not fit the schema (ValueError)"
+
+
+def test_a_field_of_a_type_that_ours_has_not_is_the_schemas_fault_and_no_damage() -> None:
+    def complain(values: Any) -> Any:
+        raise BranchError(f"no branch for {values!r}")
+
+    plan = ReadPlan(writer=PLAN.writer, reader=None, convert=complain, time_per_ms=1)
+
+    assert rejected(FRAME + BODY, always(plan)).reason is Reason.SCHEMA_INCOMPATIBLE
 
 
 def test_a_length_far_beyond_the_value_takes_no_memory() -> None:

@@ -2,12 +2,12 @@
 
 from consumer.deliveries import Deliveries
 from consumer.flow import SLOW_SECONDS, Flow, House, Limits, plan_flow
-from consumer.metrics import PauseCause
 from consumer.model import (
     Accepted,
     Halted,
     HaltReason,
     MetaError,
+    PauseCause,
     PixelId,
     Prepared,
     Request,

@@ -369,8 +369,17 @@ def test_an_answer_without_metas_error_is_tried_again_and_may_have_reached_meta(
     assert answered(status, body) == Retry(cause, MetaError(http_status=status), reached_meta=True)
 
 
-def test_a_413_without_an_error_is_split() -> None:
-    assert answered(413, b"<html>Request Entity Too Large") == Split(MetaError(http_status=413))
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>Request Entity Too Large", None),
+        (b"", None),
+        (b'{"error":{"message":"too large"}}', "too large"),
+        (b'{"error":{"message":"too large","is_transient":true}}', "too large"),
+    ],
+)
+def test_a_413_is_split_with_or_without_an_error(body: bytes, message: str | None) -> None:
+    assert answered(413, body) == Split(MetaError(http_status=413, message=message))
 
 
 @pytest.mark.parametrize("body", [b"slow down", b"", b'{"error": {"code": 1}}'])
@@ -380,9 +389,26 @@ def test_a_429_is_a_throttle_whatever_its_body(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("120", 120.0), ("0", 0.0), ("1.5", 1.5), ("-3", 0.0), ("soon", 0.0), ("", 0.0)],
+    [
+        ("120", 120.0),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("3600", 3600.0),
+        ("3601", 3600.0),
+        ("99999999999", 3600.0),
+        ("1e300", 3600.0),
+        ("inf", 3600.0),
+        ("-3", 0.0),
+        ("-inf", 0.0),
+        ("nan", 0.0),
+        ("soon", 0.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
+        ("", 0.0),
+    ],
 )
-def test_a_throttle_waits_as_long_as_meta_asks(header: str, seconds: float) -> None:
+def test_a_throttle_waits_as_long_as_meta_asks_and_at_most_an_hour(
+    header: str, seconds: float
+) -> None:
     for body in (b"", json.dumps(refusal(4)).encode()):
         verdict = answered(429, body, headers={"retry-after": header})
         assert isinstance(verdict, Throttled)
@@ -433,6 +459,9 @@ def test_words_that_are_missing_or_empty_are_absent() -> None:
         ('the value "Jane Doe" is wrong', "the value … is wrong"),
         ("the value “Jane” is wrong", "the value … is wrong"),
         ("la valeur « Jane » est fausse", "la valeur … est fausse"),
+        ("the value ‘Jane’ is wrong", "the value … is wrong"),
+        ("der Wert „Jane“ ist falsch", "der Wert … ist falsch"),
+        ("the event's fn 'Jane' isn't hashed", "the event's fn … isn't hashed"),
         ("both 'a' and 'b'", "both … and …"),
         ("jane@example.com is not hashed", "… is not hashed"),
         ("call +14155551234 now", "call … now"),

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -228,6 +229,69 @@ def test_letters_that_wait_to_be_repeated_leave_with_their_tenure() -> None:
     assert len(topic.produced) == 3
 
 
+@pytest.mark.parametrize("writing", [Writing.FAILED, Writing.TOO_LARGE])
+def test_a_letter_in_flight_whose_tenure_ends_and_that_fails_is_not_written_again(
+    writing: Writing,
+) -> None:
+    topic = Topic()
+    box = box_with(topic, rejected())
+    box.advance(0.0)
+    box.forget(lambda tenure: True)
+    assert len(box) == 1  # until its report, so that a drain waits for it
+
+    topic.report(writing, error="_MSG_TIMED_OUT")
+    assert box.advance(0.0) == []
+    box.advance(1000.0)
+
+    assert len(topic.produced) == 1
+    assert len(box) == 0
+    assert [failure.writing for failure in box.drain_failures()] == [writing]
+
+
+def test_a_partition_whose_tenure_ended_has_no_letter_too_large() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(partition=4))
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+    box.advance(0.0)
+    topic.report(Writing.TOO_LARGE)
+    box.advance(0.0)
+    box.advance(TOO_LARGE_AGAIN_SECONDS)
+    assert box.too_large == {TopicPartition(TOPIC, 4)}
+
+    box.forget(lambda tenure: True)
+    assert box.too_large == frozenset()
+    topic.report(Writing.TOO_LARGE)
+    box.advance(TOO_LARGE_AGAIN_SECONDS)
+
+    assert box.too_large == frozenset()
+
+
+def test_a_box_that_lost_its_last_letter_with_a_tenure_is_not_failing() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected())
+    box.advance(0.0)
+    topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+    box.advance(0.0)
+
+    box.forget(lambda tenure: True)
+
+    assert box.failing is None
+
+
+def test_a_box_is_failing_still_while_another_tenures_letter_waits() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0, tenure=1), rejected(1, tenure=2))
+    box.advance(0.0)
+    for _ in range(2):
+        topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+    box.advance(0.0)
+
+    box.forget(lambda tenure: tenure == 1)
+
+    assert box.failing == "_MSG_TIMED_OUT"
+
+
 def test_a_report_on_a_letter_nobody_waits_for_changes_nothing() -> None:
     topic = Topic()
     box = box_with(topic)
@@ -286,5 +350,52 @@ def test_every_letter_is_written_and_returned_exactly_once_whatever_fails(
 
     assert [letter.record.offset for letter in returned] == acknowledged
     assert sorted(acknowledged) == list(range(count))
+    assert box.too_large == frozenset()
+    assert len(box) == 0
+
+
+@settings(deadline=None)
+@given(
+    answers=st.lists(
+        st.tuples(st.sampled_from(list(Writing)), st.integers(0, 20), st.sampled_from([0.0, 6.0])),
+        max_size=40,
+    ),
+    count=st.integers(1, 8),
+    queue_max=st.integers(1, 3),
+    ends_at=st.integers(0, 40),
+)
+def test_a_tenure_that_ends_at_any_moment_writes_no_more_and_holds_up_no_other(
+    answers: list[tuple[Writing, int, float]], count: int, queue_max: int, ends_at: int
+) -> None:
+    topic = Topic(queue_max=queue_max)
+    letters = [rejected(offset, partition=offset % 2, tenure=offset % 2) for offset in range(count)]
+    box = box_with(topic, *letters)
+    returned: list[Rejected] = []
+    produced_before = 0
+    now = 0.0
+    for number, (writing, at, pause) in enumerate(answers):
+        if number == ends_at:
+            box.forget(lambda tenure: tenure == 1)
+            produced_before = len(topic.produced)
+        now += pause
+        returned += box.advance(now)
+        if topic.unreported:
+            topic.report(writing, at=at % len(topic.unreported), error="E")
+    if ends_at >= len(answers):
+        box.forget(lambda tenure: tenure == 1)
+        produced_before = len(topic.produced)
+    for _ in range(2 * count + 2):
+        now += TOO_LARGE_AGAIN_SECONDS
+        returned += box.advance(now)
+        while topic.unreported:
+            topic.report(Writing.ACKNOWLEDGED)
+    returned += box.advance(now)
+
+    afterwards = [dict(letter.headers) for letter in topic.produced[produced_before:]]
+    partitions = {(headers["conversions.origin"] or b"").split(b":")[1] for headers in afterwards}
+    assert partitions <= {b"0"}
+    live = [letter.record.offset for letter in returned if letter.record.tenure == 0]
+    assert sorted(live) == list(range(0, count, 2))
+    assert len({letter.record.offset for letter in returned}) == len(returned)
     assert box.too_large == frozenset()
     assert len(box) == 0

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.metrics import STANDARD_EVENT_NAMES, Metrics, Outcome, PauseCause
+from consumer.metrics import STANDARD_EVENT_NAMES, Metrics, Outcome
 from consumer.model import (
     Accepted,
     Batch,
@@ -22,6 +22,7 @@ from consumer.model import (
     HaltReason,
     Incomplete,
     MetaError,
+    PauseCause,
     PixelId,
     Prepared,
     Reason,

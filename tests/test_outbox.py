@@ -200,6 +200,7 @@ def test_a_rejected_event_tells_everything_that_its_dead_letter_says() -> None:
             attempts=1,
             first_sent_at_ms=NOW_MS,
             batch_id="b-1",
+            request_id="b-1.1",
         )
     ]
 
@@ -308,6 +309,52 @@ def test_a_throttle_waits_at_least_as_long_as_meta_asks() -> None:
     assert len(sent(box, 3600.0)) == 1
 
 
+def test_the_longer_of_two_waits_that_meta_asks_for_counts() -> None:
+    for waits in ((0.0, 600.0), (600.0, 0.0)):
+        box = outbox(requests_max=2)
+        for number in range(2):
+            box.offer(a_batch(some_events(1), batch_id=str(number)))
+        for request, wait in zip(sent(box), waits, strict=True):
+            box.answered(request.request_id, throttled(wait), 0.0)
+
+        assert sent(box, 599.0) == []
+        assert len(sent(box, 600.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "late", [TIMED_OUT, ACCEPTED, REFUSED, NO_TOKEN], ids=lambda verdict: type(verdict).__name__
+)
+def test_an_answer_that_comes_during_a_throttle_does_not_shorten_it(late: Verdict) -> None:
+    box = outbox(requests_max=2)
+    for number in range(3):
+        box.offer(a_batch(some_events(1), batch_id=str(number)))
+    first, second = sent(box)
+    box.answered(first.request_id, throttled(600), 0.0)
+
+    box.answered(second.request_id, late, 0.0)
+
+    assert not box.can_progress
+    for now in (1.0, 5.0, 599.0):
+        assert sent(box, now) == []
+    assert len(sent(box, 600.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "late", [TIMED_OUT, ACCEPTED, REFUSED], ids=lambda verdict: type(verdict).__name__
+)
+def test_a_late_answer_does_not_let_a_nudge_end_a_throttle(late: Verdict) -> None:
+    box = outbox(requests_max=2)
+    for number in range(3):
+        box.offer(a_batch(some_events(1), batch_id=str(number)))
+    first, second = sent(box)
+    box.answered(first.request_id, throttled(600), 0.0)
+    box.answered(second.request_id, late, 0.0)
+
+    box.nudge(1.0)
+
+    assert sent(box, 1.0) == []
+
+
 def test_a_nudge_ends_a_back_off_and_a_halt_but_never_a_throttle() -> None:
     for verdict, opens in ((TIMED_OUT, 1), (NO_TOKEN, 1), (throttled(), 0)):
         box = outbox()
@@ -333,6 +380,16 @@ def test_a_halted_destination_probes_with_one_event_ever_more_rarely() -> None:
         assert sent(box, now) == []
         assert box.answered(probe.request_id, NO_TOKEN, now) == []
     assert (box.state, box.halted, box.halted_at) == (OutboxState.HALTED, NO_TOKEN, 0.0)
+    assert len(list(box.waiting())) == 1000
+
+
+def test_a_probe_in_the_middle_of_an_isolation_is_one_event_too() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1000)))
+    answer_once(box, REFUSED)
+    answer_once(box, NO_TOKEN)
+
+    assert len(the_one(box, 5.0).events) == 1
     assert len(list(box.waiting())) == 1000
 
 
@@ -513,6 +570,49 @@ def test_a_tenure_that_ends_in_the_middle_of_an_isolation_never_makes_a_good_eve
     assert settled_ids(answer_once(box, ACCEPTED)) == ["good"]
 
 
+def two_tenures(over: set[int]) -> Outbox:
+    """One batch of an event of tenure 1, ``gone``, and one of tenure 2, ``live``."""
+    box = outbox(is_over=over.__contains__)
+    box.offer(
+        a_batch(
+            [
+                an_event(event_id="gone", record=a_record(offset=0, tenure=1)),
+                an_event(event_id="live", record=a_record(offset=1, tenure=2)),
+            ]
+        )
+    )
+    return box
+
+
+@pytest.mark.parametrize(
+    "verdicts",
+    [
+        [REFUSED],
+        [TOO_MUCH],
+        [TIMED_OUT, TOO_MUCH],
+        [CODE_ONE, CODE_ONE],
+        [Incomplete(1, None), Incomplete(1, None)],
+    ],
+    ids=lambda verdicts: "-".join(type(verdict).__name__ for verdict in verdicts),
+)
+def test_an_event_whose_neighbour_leaves_is_neither_lost_nor_judged_as_if_it_had_been_alone(
+    verdicts: list[Verdict],
+) -> None:
+    over: set[int] = set()
+    box = two_tenures(over)
+    for verdict in verdicts[:-1]:
+        answer_once(box, verdict)
+    request = the_one(box, 1.0)
+    assert ids(request.events) == ["gone", "live"]
+    over.add(1)
+    box.forget()
+
+    assert box.answered(request.request_id, verdicts[-1], 1.0) == []
+
+    assert ids(list(box.waiting())) == ["live"]
+    assert settled_ids(answer_once(box, ACCEPTED, 1000.0)) == ["live"]
+
+
 def test_an_event_that_became_too_old_while_it_waited_is_not_sent() -> None:
     box = outbox()
     young = an_event(event_id="young", expires_at_ms=NOW_MS + 1)
@@ -545,6 +645,7 @@ def test_what_grows_too_old_behind_a_halt_is_found_without_being_sent() -> None:
     expired = box.overdue(NOW_MS + 7 * DAY_MS)
 
     assert [one.reason for one in expired] == [Reason.EXPIRED] * 3
+    assert {one.error for one in expired} == {NO_TOKEN.error}  # what held it up
     assert box.overdue(NOW_MS + 7 * DAY_MS) == []
 
 
@@ -591,6 +692,108 @@ def test_what_surely_did_not_reach_meta_may_be_sent_after_47_hours(verdict: Verd
 
     assert box.overdue(NOW_MS + 48 * HOUR_MS) == []
     assert len(sent(box, 10_000.0, NOW_MS + 48 * HOUR_MS)) == 1
+
+
+@pytest.mark.parametrize("before", [UNREACHED, NO_TOKEN, throttled()])
+def test_the_47_hours_count_from_the_first_request_that_may_have_counted(before: Verdict) -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, before)
+    later = NOW_MS + 48 * HOUR_MS
+    request = the_one(box, 1000.0, later)
+    box.answered(request.request_id, TIMED_OUT, 1000.0)
+
+    assert box.overdue(later + AMBIGUOUS_MS_MAX) == []
+    (one,) = box.overdue(later + AMBIGUOUS_MS_MAX + 1)
+
+    assert (one.reason, one.first_sent_at_ms, one.attempts) == (Reason.OUTCOME_UNKNOWN, later, 2)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "counted"),
+    [
+        (TIMED_OUT, True),
+        (CODE_ONE, True),
+        (REFUSED, True),
+        (TOO_MUCH, True),
+        (Incomplete(1, None), True),
+        (UNREACHED, False),
+        (throttled(), False),
+        (NO_TOKEN, False),
+    ],
+)
+def test_an_event_was_first_sent_when_meta_may_first_have_looked_at_it(
+    verdict: Verdict, counted: bool
+) -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, verdict)
+
+    rejected = box.overdue(NOW_MS + 8 * DAY_MS)
+
+    first = NOW_MS if counted else None
+    assert [(one.first_sent_at_ms, one.attempts) for one in rejected] == [(first, 1)] * 2
+
+
+def test_what_was_never_sent_has_no_request_and_no_time_of_sending() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+
+    (one,) = box.overdue(NOW_MS + 8 * DAY_MS)
+
+    assert (one.request_id, one.first_sent_at_ms, one.attempts) == (None, None, 0)
+
+
+def test_a_rejected_event_names_the_last_request_that_it_was_in() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    for now in (0.0, 100.0):
+        request = the_one(box, now)
+        box.answered(request.request_id, TIMED_OUT, now)
+
+    (one,) = box.overdue(NOW_MS + 8 * DAY_MS)
+
+    assert (one.request_id, one.error) == (request.request_id, None)
+
+
+@settings(deadline=None)
+@given(
+    turns=st.lists(
+        st.tuples(
+            st.sampled_from([TIMED_OUT, CODE_ONE, UNREACHED, NO_TOKEN, throttled()]),
+            st.integers(0, 20),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_an_event_is_given_up_exactly_47_hours_after_it_may_first_have_counted(
+    turns: list[tuple[Verdict, int]],
+) -> None:
+    box = outbox()
+    box.offer(a_batch([an_event(expires_at_ms=NOW_MS + 365 * DAY_MS)]))
+    now, now_ms = 0.0, NOW_MS
+    first: int | None = None
+    for verdict, hours in turns:
+        due = box.due(now, now_ms)
+        if first is not None and now_ms - first > AMBIGUOUS_MS_MAX:
+            (one,) = due.rejected
+            assert due.requests == []
+            assert (one.reason, one.first_sent_at_ms) == (Reason.OUTCOME_UNKNOWN, first)
+            return
+        assert due.rejected == []
+        (request,) = due.requests
+        box.answered(request.request_id, verdict, now)
+        if first is None and isinstance(verdict, Retry) and verdict.reached_meta:
+            first = now_ms
+        now, now_ms = now + 1000.0, now_ms + hours * HOUR_MS
+    if first is None:
+        assert box.overdue(now_ms + 100 * DAY_MS) == []
+    else:
+        assert box.overdue(first + AMBIGUOUS_MS_MAX) == []
+        assert [one.first_sent_at_ms for one in box.overdue(first + AMBIGUOUS_MS_MAX + 1)] == [
+            first
+        ]
 
 
 def test_one_ambiguous_answer_is_not_forgotten_for_a_clear_one_afterwards() -> None:
@@ -879,6 +1082,9 @@ class Course:
             record = one.event.record if isinstance(one, Delivered) else one.record
             assert record == self.offered[name].record
             assert not isinstance(one, Delivered) or name in self.meta.taken
+            if isinstance(one, Rejected):
+                assert (one.request_id is None) is (one.attempts == 0)
+                assert one.request_id is None or one.request_id in self.meta.seen
             self.fates[name] = one
 
     def check(self) -> None:
@@ -961,7 +1167,7 @@ def test_whatever_meta_answers_every_event_is_settled_once_or_still_here(
 @given(
     data=st.data(),
     sizes=_SIZES,
-    turns=some_turns(*(one for one in Answer if one is not Answer.CODE_ONE)),
+    turns=some_turns(*Answer),
     requests_max=st.integers(1, 3),
 )
 def test_a_tenure_that_ends_at_any_moment_is_not_sent_again_and_takes_nothing_with_it(

@@ -83,7 +83,9 @@ def mistake(text: bytes) -> str:
         ),
         (line(shoeSize=44), "shoeSize is no field of an event"),
         (line(user={CANARY: 1}), "there is a name, not repeated here, that is no field"),
+        (line(tel_4155551234=1), "there is a name, not repeated here, that is no field"),
         (line(**{"tel 4155551234": 1}), "there is a name, not repeated here, that is no field"),
+        (line(**{"tel_4155551234": 1}), "there is a name, not repeated here, that is no field"),
         (line(**{"\x1b[2J": 1}), "there is a name, not repeated here, that is no field"),
         (line(value="12"), "value must be a number"),
         (line(user={"city": [CANARY]}), "user.city must be a string"),
@@ -187,7 +189,7 @@ def publisher(
     kafka: FakeKafka,
     *,
     per_second: float | None = None,
-    stopped: Callable[[], bool] = lambda: False,
+    stops: Callable[[], int] = lambda: 0,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Publisher:
     return Publisher(
@@ -196,7 +198,7 @@ def publisher(
         per_second=per_second,
         patience_seconds=30.0,
         clock=lambda: kafka.now,
-        stopped=stopped,
+        stops=stops,
         advance=advance,
     )
 
@@ -256,11 +258,21 @@ def test_a_slow_broker_is_not_given_up_while_it_answers() -> None:
 
 def test_when_stopped_nothing_more_is_sent_and_what_is_out_is_waited_for() -> None:
     kafka = FakeKafka()
-    one = publisher(kafka, stopped=lambda: len(kafka.times) >= 7)
+    one = publisher(kafka, stops=lambda: int(len(kafka.times) >= 7))
     one.publish(sounds(1000), key="eventId")
 
     assert (one.sent, one.delivered, one.undelivered) == (7, 7, None)
     assert kafka.purged == 0
+
+
+def test_when_told_twice_to_stop_what_is_out_is_given_up() -> None:
+    kafka = FakeKafka()
+    kafka.silent = True
+    one = publisher(kafka, stops=lambda: 2 if kafka.now > 3 else len(kafka.times) // 7)
+    one.publish(sounds(1000), key="eventId")
+
+    assert (one.sent, one.delivered, kafka.purged) == (7, 0, 7)
+    assert kafka.now < 4
 
 
 def test_the_rate_is_kept() -> None:
@@ -511,6 +523,20 @@ def test_ctrl_c_waits_for_what_is_out_and_says_how_many_were_delivered(
     assert signal.getsignal(signal.SIGINT) == before
 
 
+def test_a_second_ctrl_c_waits_for_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: Meddled) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert world.publish(Meddled(line() * 9, 10 + 4, interrupt), kafka="127.0.0.1:9") == 1
+
+    told = capsys.readouterr().err
+    assert told.startswith("conversions: stopped: 0 of 9 events were delivered to events")
+    assert "_PURGE_QUEUE" in told, "sooner than librdkafka would have given up"
+
+
 def test_ctrl_c_while_checking_says_that_nothing_was_sent(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -536,7 +562,7 @@ def test_what_is_appended_meanwhile_is_not_sent(world: World) -> None:
     def append(file: Meddled) -> None:
         here = file.tell()
         file.seek(0, os.SEEK_END)
-        file.write(b"{ not checked\n")
+        file.write(line())
         file.seek(here)
 
     assert world.publish(Meddled(line() * 10, 11 + 4, append)) == 0

@@ -84,6 +84,7 @@ class Chance:
                 self._turn(owner)
                 other.source.assign(partition)
             case "fail read":
+                self.published += first.publish(partition, events=number)
                 owner.source.fail_read(dropping=number)
             case "refuse commit":
                 owner.source.refuse_commit("REBALANCE_IN_PROGRESS")

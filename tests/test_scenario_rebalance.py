@@ -141,6 +141,26 @@ def test_lost_partitions_are_not_committed() -> None:
     assert not home.ledger.partitions
 
 
+def test_nothing_of_a_tenure_that_is_over_is_kept() -> None:
+    home = house()
+    home.publish(0, events=3, destination=CRM)
+    home.meta.standing[CRM] = outage()
+    home.run(3)
+    home.publish(0, events=3, eventTime=home.clock.now_ms() + 200_000)
+    home.publish(0, events=3)
+    home.run(0.3)
+    assert len(list(home.deliveries.waiting(CRM))) == 3
+    home.source.lose(0)
+
+    home.pipeline.turn()
+
+    assert home.ledger.open_records == 0
+    assert not list(home.deliveries.waiting(CRM))
+    assert not home.deliveries.can_progress
+    assert "0 held" in repr(home.deliveries)
+    assert home.metric("conversions_in_flight_bytes") == 0
+
+
 def test_a_new_tenure_reads_again_what_was_not_committed() -> None:
     home = house()
     home.publish(0, events=10)

@@ -72,13 +72,13 @@ def test_news_of_a_schema_for_a_tenure_that_is_over_brings_nothing_back() -> Non
     home.run(1)
     home.source.revoke(0)
     home.run(1)
+    assert home.metric("conversions_schema_waiting_records") == 0
     home.schemas.arrive(LATE_SCHEMA_ID, event_plan())
 
     home.run(5)
 
     assert not home.meta.seen
     assert home.committed(0) == 0
-    assert home.metric("conversions_schema_waiting_records") == 0
 
 
 def test_a_partition_that_comes_back_waits_for_the_schema_once() -> None:

@@ -147,6 +147,21 @@ def test_the_unit_is_found_under_an_alias_too() -> None:
     assert plan.reader is None
 
 
+def test_the_unit_is_found_in_a_nullable_record_too() -> None:
+    schema = schema_of(time={"type": "long", "logicalType": "timestamp-micros"})
+
+    assert usable(["null", schema]).time_per_ms == 1000
+
+
+@pytest.mark.parametrize("logical", [5, None, [], {}])
+def test_a_logical_type_that_is_no_text_names_no_unit_or_makes_the_schema_unusable(
+    logical: Any,
+) -> None:
+    plan = plan_reading(schema_of(time={"type": "long", "logicalType": logical}))
+
+    assert isinstance(plan, UnusableSchema) or plan.time_per_ms == 0
+
+
 def test_a_field_renamed_with_an_alias_is_read_under_our_name() -> None:
     event = read(schema_of({"name": "amount", "aliases": ["value"], "type": "double"}), amount=42.5)
 
@@ -259,22 +274,89 @@ def test_fields_that_we_do_not_know_change_nothing() -> None:
 
 
 def test_where_no_conversion_is_possible_avros_own_resolution_reads_it() -> None:
+    strings = {"type": "array", "items": "string"}
     schema = schema_of(
-        {"name": "currency", "type": ["null", "string", "int"]},
+        {"name": "contentIds", "type": ["null", strings, "long"]},
         user={**USER, "name": "ConversionUser"},
     )
     schema |= {"name": "ConversionEvent", "namespace": "conversions.v1"}
     assert usable(schema).reader is not None
 
-    event = read(schema, currency="USD")
+    event = read(schema, contentIds=["a", "b"])
 
-    assert event.fields["currency"] == "USD"
+    assert event.fields["contentIds"] == ["a", "b"]
     assert event.fields["value"] is None  # our default
+
+
+STATUS = {"type": "enum", "name": "S", "symbols": ["OLD", "NEW"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "union", "value"),
+    [
+        ("currency", ["null", "string", "int"], "USD"),
+        ("currency", ["null", "string", "int"], None),
+        ("currency", ["string", "int"], "USD"),
+        ("status", ["null", STATUS, "long"], "NEW"),
+        ("value", ["null", "double", "string"], 1.5),
+        ("value", ["null", "int", "string"], 3),
+        ("numItems", ["null", "int", "long"], 2**40),
+        ("optOut", ["null", "boolean", "string"], True),
+        ("optOut", ["null", "boolean", "string"], None),
+    ],
+)
+def test_of_a_union_of_several_types_the_values_of_ours_are_read(
+    name: str, union: list[Any], value: Any
+) -> None:
+    schema = schema_of({"name": name, "type": union})
+    assert usable(schema).reader is None
+
+    assert read(schema, **{name: value}).fields[name] == value
+
+
+def test_a_union_of_several_types_is_read_inside_arrays_and_maps_too() -> None:
+    union = ["string", "long"]
+    schema = schema_of(
+        {"name": "contentIds", "type": {"type": "array", "items": union}},
+        {"name": "customData", "type": {"type": "map", "values": union}},
+    )
+
+    fields = read(schema, contentIds=["a", "b"], customData={"k": "v"}).fields
+
+    assert (fields["contentIds"], fields["customData"]) == (["a", "b"], {"k": "v"})
+
+
+@pytest.mark.parametrize(
+    ("name", "union", "value"),
+    [
+        ("currency", ["null", "string", "long"], 4155551234),
+        ("currency", ["null", "string", "bytes"], b"jane"),
+        ("value", ["null", "double", "string"], "jane"),
+        ("value", ["null", "double", "boolean"], True),
+        ("numItems", ["null", "long", "double"], 1.5),
+        ("numItems", ["null", "long", "boolean"], True),
+        ("optOut", ["null", "boolean", "long"], 1),
+    ],
+)
+def test_of_a_union_of_several_types_a_value_of_another_type_is_incompatible(
+    name: str, union: list[Any], value: Any
+) -> None:
+    schema = schema_of({"name": name, "type": union})
+    plan = usable(schema)
+    whole = {"eventName": "Lead", "eventTime": 1, "user": JANE, name: value}
+
+    rejected = decode(a_record(value=encoded(schema, whole)), schema_for=lambda _: plan)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason is Reason.SCHEMA_INCOMPATIBLE
+    assert str(value) not in rejected.detail
+    assert "jane" not in rejected.detail
 
 
 def test_the_writers_unit_of_time_counts_in_avros_own_resolution_too() -> None:
     micros = {"type": "long", "logicalType": "timestamp-micros"}
-    schema = schema_of({"name": "currency", "type": ["null", "string", "int"]}, time=micros)
+    strings = {"type": "array", "items": "string"}
+    schema = schema_of({"name": "contentIds", "type": ["null", strings, "int"]}, time=micros)
     plan = usable(schema)
 
     assert plan.reader is not None
@@ -350,6 +432,14 @@ def test_an_array_whose_items_take_bytes_is_fine(items: Any) -> None:
     assert usable(schema).reader is None
 
 
+def test_a_schema_nested_thousands_deep_is_unusable() -> None:
+    deep: Any = "string"
+    for _ in range(3000):
+        deep = {"type": "array", "items": deep}
+
+    assert unusable(record_of("R", deep)).startswith("the schema cannot be used: ")
+
+
 def test_records_nested_into_a_multitude_are_unusable() -> None:
     bomb: Any = record_of("R0", "string", "string")
     for depth in range(1, 20):
@@ -379,6 +469,8 @@ def test_a_record_used_in_many_places_is_no_multitude() -> None:
         record_of("R", "Unheard"),
         record_of("R", {"type": {"type": "null"}}),
         {"type": "array"},
+        [[{"type": "record", "name": "S", "fields": []}]],
+        {"type": "string", "fields": [[]]},
     ],
 )
 def test_what_is_no_schema_is_unusable_and_says_why(schema: Any) -> None:

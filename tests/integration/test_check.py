@@ -7,12 +7,20 @@ and is found, under its own name, while the rest stays green.
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from consumer.check import run_check
 from consumer.emulator import Emulator, EmulatorConfig
@@ -21,6 +29,7 @@ from consumer.settings import load_settings
 from tests.integration import free_ports
 from tests.integration.kafka_broker import KafkaBroker
 from tests.integration.registry import Registry
+from tests.tools import KAFKA, find_java, kafka_libs
 
 pytestmark = pytest.mark.integration
 
@@ -367,3 +376,81 @@ def test_a_producer_that_is_refused_is_told_apart_from_the_consumer(
     assert told.code == 1
     assert told.not_green == CLOCK | {"producer": "failed"}
     assert told.findings["topic"]["verdict"] == "ok"
+
+
+class GuardedBroker(NamedTuple):
+    """A broker with an authorizer, and the address at which ``somebody`` is let in by password."""
+
+    kafka: KafkaBroker
+    address: str
+
+    def allow(self, kind: Any, name: str, *operations: Any) -> None:
+        admin = AdminClient({**self.kafka.client_config()})
+        pattern, allowed = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+        for operation in operations:
+            binding = AclBinding(kind, name, pattern, "User:somebody", "*", operation, allowed)
+            admin.create_acls([binding])[binding].result(30)
+
+
+@pytest.fixture
+def guarded(kafka: KafkaBroker, tmp_path: Path) -> Iterator[GuardedBroker]:
+    java, libs = find_java(KAFKA.java_minimum), kafka_libs()
+    assert java is not None, "the shared broker runs on it"
+    assert libs is not None, "the shared broker runs on them"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    login = f'{module} required user_somebody="{PASSWORD}";'
+    properties = {
+        "listeners": f"SASL_PLAINTEXT://{address}",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    broker = KafkaBroker(java=java, libs=libs, folder=tmp_path, extra_properties=properties)
+    try:
+        broker.start()
+        yield GuardedBroker(broker, address)
+    finally:
+        broker.close()
+
+
+def test_what_the_brokers_do_not_allow_is_found_one_by_one(
+    bench: Bench, check: Check, guarded: GuardedBroker
+) -> None:
+    bench.build()
+    guarded.kafka.create_topic(bench.topic, PARTITIONS)
+    guarded.kafka.create_topic(bench.letters, 1, ROOMY)
+    somebody = {
+        "KAFKA_BOOTSTRAP_SERVERS": guarded.address,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "somebody",
+        "KAFKA_SASL_PASSWORD": PASSWORD,
+    }
+
+    nothing = check(bench, **somebody)
+    guarded.allow(ResourceType.TOPIC, bench.topic, AclOperation.DESCRIBE)
+    guarded.allow(ResourceType.TOPIC, bench.letters, AclOperation.DESCRIBE)
+    guarded.allow(ResourceType.GROUP, bench.group, AclOperation.DESCRIBE)
+    look = check(bench, **somebody)
+    guarded.allow(ResourceType.TOPIC, bench.topic, AclOperation.READ)
+    guarded.allow(ResourceType.TOPIC, bench.letters, AclOperation.WRITE)
+    guarded.allow(ResourceType.GROUP, bench.group, AclOperation.READ)
+    work = check(bench, **somebody)
+    guarded.allow(ResourceType.TOPIC, bench.topic, AclOperation.DESCRIBE_CONFIGS)
+    guarded.allow(ResourceType.TOPIC, bench.letters, AclOperation.DESCRIBE_CONFIGS)
+    everything = check(bench, **somebody)
+
+    unseen = {"topic configuration": "skipped", "dead letters configuration": "skipped"}
+    assert nothing.not_green == CLOCK | {"topic": "failed", "dead letters": "failed"}
+    assert "may not describe" in nothing.findings["topic"]["told"]
+    assert look.not_green == CLOCK | unseen | {
+        "topic access": "failed",
+        "dead letters access": "failed",
+        "group": "failed",
+    }
+    assert work.not_green == CLOCK | unseen
+    assert work.code == 0
+    assert "DESCRIBE_CONFIGS" in work.findings["topic configuration"]["advice"]
+    assert everything.not_green == CLOCK

@@ -48,7 +48,8 @@ class Target:
         return run_publish(load_settings({}, variables), io.BytesIO(lines), **{**wish, **changes})
 
     def record_count(self) -> int:
-        return sum(self.kafka.end_offsets(self.topic).values())
+        # Not by the end offsets: of a topic this new a broker may still deny being the leader.
+        return len(self.kafka.read_all(self.topic))
 
     def schema_of(self, value: bytes) -> Any:
         """The schema that a record names, as the registry has it."""

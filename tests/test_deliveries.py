@@ -1,0 +1,336 @@
+"""Deliveries: what waits between preparation and Meta, and what each moment lets out of it."""
+
+import pytest
+
+from consumer.deliveries import SWEEP_SECONDS, Deliveries, Step
+from consumer.model import (
+    Accepted,
+    Closing,
+    Delivered,
+    Halted,
+    HaltReason,
+    MetaError,
+    PixelId,
+    Prepared,
+    Reason,
+    Refused,
+    Rejected,
+    Request,
+    Retry,
+    RetryCause,
+    Throttled,
+    TopicPartition,
+    Verdict,
+)
+from consumer.outbox import Outbox
+from consumer.window import Windows
+from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, TOPIC, a_record, an_event, some_events
+
+ACCEPTED = Accepted(trace_id="Agood")
+NO_TOKEN = Halted(HaltReason.TOKEN, MetaError(http_status=401, code=190))
+THROTTLED = Throttled(MetaError(http_status=429), wait_seconds=0.0)
+TIMED_OUT = Retry(RetryCause.TIMEOUT, None, reached_meta=True)
+OTHER_PIXEL = "222"
+
+
+class Place:
+    """Deliveries whose windows stay open for a minute, and the tenures that are over."""
+
+    def __init__(self, *, events_max: int = 1000, seconds_max: float = 60.0) -> None:
+        self.over: set[int] = set()
+        self.made: list[PixelId] = []
+        self.deliveries = Deliveries(
+            windows=Windows(
+                events_max=events_max,
+                bytes_max=10**9,
+                seconds_max=seconds_max,
+                batch_prefix="m",
+            ),
+            outbox_for=self._outbox_for,
+            is_over=self.over.__contains__,
+        )
+
+    def _outbox_for(self, destination: PixelId) -> Outbox:
+        self.made.append(destination)
+        return Outbox(
+            destination=destination,
+            requests_max=8,
+            isolation_requests_max=100,
+            is_over=self.over.__contains__,
+            jitter=lambda: 1.0,
+        )
+
+    def add(self, *events: Prepared, now: float = 0.0) -> None:
+        for event in events:
+            self.deliveries.add(event, now)
+
+    def advance(self, now: float = 0.0, now_ms: int = NOW_MS) -> Step:
+        return self.deliveries.advance(now, now_ms)
+
+    def answer(self, request: Request, verdict: Verdict) -> list[Delivered | Rejected]:
+        return self.deliveries.answered(request, verdict, 0.0)
+
+    def end_tenure(self, number: int) -> None:
+        self.over.add(number)
+        self.deliveries.forget()
+
+
+def sent_ids(step: Step) -> list[str]:
+    return [event.event_id for request in step.requests for event in request.events]
+
+
+def held(event_id: str, *, due_at_ms: int, tenure: int = 1) -> Prepared:
+    return an_event(event_id=event_id, record=a_record(tenure=tenure), due_at_ms=due_at_ms)
+
+
+def test_a_window_goes_out_when_it_is_full_or_has_waited_long_enough() -> None:
+    place = Place(events_max=3)
+    place.add(*some_events(4))
+
+    full = place.advance()
+    assert (sent_ids(full), [batch.closed_by for batch in full.closed]) == (
+        ["e0", "e1", "e2"],
+        [Closing.FULL],
+    )
+    assert place.advance(59.9) == Step([], [], [])
+    aged = place.advance(60.0)
+
+    assert (sent_ids(aged), [batch.closed_by for batch in aged.closed]) == (["e3"], [Closing.AGE])
+
+
+def test_a_batch_is_closed_once_and_sent_once() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(*some_events(2))
+    first = place.advance()
+
+    assert (len(first.closed), len(first.requests)) == (1, 1)
+    assert place.advance() == Step([], [], [])
+    assert place.deliveries.requests_out == 1
+
+
+def test_each_destination_has_an_outbox_of_its_own_that_is_made_once() -> None:
+    place = Place(seconds_max=0.0)
+    for _ in range(2):
+        place.add(an_event(), an_event(destination=OTHER_PIXEL))
+        for request in place.advance().requests:
+            place.answer(request, ACCEPTED)
+
+    assert place.made == [PIXEL, OTHER_PIXEL]
+    assert list(place.deliveries.outboxes) == place.made
+
+
+def test_an_answer_settles_events_of_its_own_destination_only() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
+    first, second = place.advance().requests
+    assert place.deliveries.requests_out == 2
+
+    assert place.answer(first, ACCEPTED) == [Delivered(first.events[0], "Agood")]
+
+    assert place.deliveries.requests_out == 1
+    assert list(place.deliveries.waiting(PixelId(PIXEL))) == []
+    assert list(place.deliveries.waiting(PixelId(OTHER_PIXEL))) == list(second.events)
+
+
+def test_nothing_waits_for_a_destination_that_never_had_an_event() -> None:
+    assert list(Place().deliveries.waiting(PixelId(PIXEL))) == []
+
+
+def test_a_halted_destination_does_not_hold_up_another() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event())
+    (request,) = place.advance().requests
+    place.answer(request, NO_TOKEN)
+
+    place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
+
+    assert sent_ids(place.advance()) == ["b"]
+
+
+def test_an_event_held_back_goes_out_when_it_is_due_and_not_a_millisecond_before() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(held("later", due_at_ms=NOW_MS + 2000), held("sooner", due_at_ms=NOW_MS + 1000))
+
+    assert place.advance(0.0, NOW_MS + 999) == Step([], [], [])
+    assert sent_ids(place.advance(1.0, NOW_MS + 1000)) == ["sooner"]
+    assert sent_ids(place.advance(2.0, NOW_MS + 1999)) == []
+    assert sent_ids(place.advance(3.0, NOW_MS + 2000)) == ["later"]
+
+
+def test_events_due_at_the_same_moment_go_out_in_the_order_they_came() -> None:
+    place = Place(seconds_max=0.0)
+    names = [f"h{number}" for number in range(9)]
+    place.add(*(held(name, due_at_ms=NOW_MS + 1000) for name in names))
+
+    assert sent_ids(place.advance(0.0, NOW_MS + 5000)) == names
+
+
+def test_a_held_event_that_is_due_shares_a_window_with_those_that_never_waited() -> None:
+    place = Place(events_max=2)
+    place.add(held("held", due_at_ms=NOW_MS + 1000), an_event(event_id="fresh"))
+    assert place.advance() == Step([], [], [])
+
+    step = place.advance(1.0, NOW_MS + 1000)
+
+    assert (len(step.requests), sorted(sent_ids(step))) == (1, ["fresh", "held"])
+
+
+def test_windows_that_hold_events_of_a_leaving_partition_close_at_once_and_the_others_stay() -> (
+    None
+):
+    place = Place()
+    place.add(*some_events(2, prefix="leaving", partition=1))
+    place.add(*some_events(2, prefix="staying", destination=OTHER_PIXEL, partition=2))
+
+    place.deliveries.close_holding([TopicPartition(TOPIC, 1)])
+    step = place.advance()
+
+    assert sent_ids(step) == ["leaving0", "leaving1"]
+    assert [batch.closed_by for batch in step.closed] == [Closing.DRAIN]
+    assert sent_ids(place.advance(60.0)) == ["staying0", "staying1"]
+
+
+def test_once_draining_every_window_closes_at_once_but_what_is_held_stays_until_due() -> None:
+    place = Place()
+    place.add(an_event(event_id="a"), held("held", due_at_ms=NOW_MS + 1000))
+    assert sent_ids(place.advance()) == []
+
+    place.deliveries.drain()
+    step = place.advance()
+
+    assert (sent_ids(step), [batch.closed_by for batch in step.closed]) == (["a"], [Closing.DRAIN])
+    place.add(an_event(event_id="b"))
+    assert sent_ids(place.advance()) == ["b"]
+    assert sent_ids(place.advance(0.0, NOW_MS + 1000)) == ["held"]
+
+
+def test_held_events_of_an_ended_tenure_never_go_out_and_their_neighbours_do() -> None:
+    place = Place(seconds_max=0.0)
+    due = [held(f"h{n}", due_at_ms=NOW_MS + 1000 + 7 * n % 5, tenure=1 + n % 2) for n in range(8)]
+    place.add(*due)
+
+    place.end_tenure(1)
+
+    later = place.advance(0.0, NOW_MS + 1010)
+    expected = sorted((e for e in due if e.record.tenure == 2), key=lambda e: e.due_at_ms)
+    assert sent_ids(later) == [event.event_id for event in expected]
+    assert len(expected) == 4
+
+
+def test_events_of_an_ended_tenure_leave_open_windows_and_outboxes() -> None:
+    place = Place(events_max=4)
+    place.add(*some_events(2, prefix="gone", tenure=1), *some_events(2, prefix="live", tenure=2))
+    (request,) = place.advance().requests
+    place.answer(request, TIMED_OUT)
+    place.add(an_event(event_id="gone", record=a_record(tenure=1)))
+    place.add(an_event(event_id="live", record=a_record(tenure=2)))
+
+    place.end_tenure(1)
+
+    assert sent_ids(place.advance(1000.0)) == ["live0", "live1"]
+    waiting = [event.event_id for event in place.deliveries.waiting(PixelId(PIXEL))]
+    assert waiting == ["live0", "live1", "live"]
+
+
+def test_a_window_closed_for_a_leaving_partition_is_not_sent_once_its_tenure_is_over() -> None:
+    place = Place()
+    place.add(*some_events(2, partition=1))
+    place.deliveries.close_holding([TopicPartition(TOPIC, 1)])
+
+    place.end_tenure(1)
+
+    assert place.advance().requests == []
+    assert not place.deliveries.can_progress
+
+
+def test_what_is_in_flight_when_its_tenure_ends_settles_nothing_that_is_sent_again() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event())
+    (request,) = place.advance().requests
+
+    place.end_tenure(1)
+
+    refused = Refused(MetaError(http_status=400, code=100))
+    assert place.answer(request, refused) == []
+    assert place.advance(1000.0) == Step([], [], [])
+    assert place.deliveries.requests_out == 0
+
+
+def test_what_became_too_old_behind_a_halt_is_found_by_a_sweep_every_ten_seconds() -> None:
+    assert SWEEP_SECONDS == 10.0
+    place = Place(seconds_max=0.0)
+    place.advance(1000.0)  # a sweep
+    place.add(an_event(expires_at_ms=NOW_MS + 1), now=1000.0)
+    (request,) = place.advance(1000.0).requests
+    for now in (1000.0, 1005.0):
+        place.deliveries.answered(request, NO_TOKEN, now)
+    too_late = NOW_MS + 1
+
+    # Not due yet for a probe at 1004 s, so that only a sweep can find it.
+    assert place.advance(1004.0, too_late) == Step([], [], [])
+    box = place.deliveries.outboxes[PixelId(PIXEL)]
+    assert len(list(box.waiting())) == 1
+    swept = place.advance(1010.0, too_late)
+
+    assert [one.reason for one in swept.rejected] == [Reason.EXPIRED]
+    assert list(box.waiting()) == []
+
+
+def test_the_sweep_reaches_what_no_probe_would_take_out() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(*some_events(3))
+    (request,) = place.advance(1000.0).requests
+    place.deliveries.answered(request, THROTTLED, 1000.0)
+    expired = NOW_MS + 7 * DAY_MS
+
+    assert place.advance(1009.9, expired) == Step([], [], [])
+    assert len(place.advance(1010.0, expired).rejected) == 3
+    place.add(an_event(expires_at_ms=NOW_MS))
+    assert place.advance(1019.9, expired).rejected == []
+    assert len(place.advance(1020.0, expired).rejected) == 1
+
+
+def test_what_is_too_old_when_its_turn_comes_is_rejected_without_a_request() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="old", expires_at_ms=NOW_MS), an_event(event_id="young"))
+
+    step = place.advance()
+
+    assert sent_ids(step) == ["young"]
+    assert [(one.event_id, one.reason) for one in step.rejected] == [("old", Reason.EXPIRED)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "worth_waiting"),
+    [(ACCEPTED, False), (TIMED_OUT, True), (NO_TOKEN, False), (THROTTLED, False)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_drain_waits_for_windows_and_requests_and_for_what_may_go_out_soon(
+    verdict: Verdict, worth_waiting: bool
+) -> None:
+    place = Place()
+    assert not place.deliveries.can_progress
+    place.add(an_event())
+    assert place.deliveries.can_progress  # an open window
+    place.deliveries.close_holding([TopicPartition(TOPIC, 0)])
+    assert place.deliveries.can_progress  # a closed one
+    (request,) = place.advance().requests
+    assert place.deliveries.can_progress  # a request that is out
+
+    place.answer(request, verdict)
+
+    assert place.deliveries.can_progress is worth_waiting
+
+
+def test_a_drain_does_not_wait_for_events_that_are_held_back() -> None:
+    place = Place()
+    place.add(held("held", due_at_ms=NOW_MS + 1000))
+
+    assert not place.deliveries.can_progress
+
+
+def test_deliveries_show_only_how_much_waits() -> None:
+    place = Place()
+    place.add(an_event(event_id="jane@example.com"), held("jane", due_at_ms=NOW_MS + 1000))
+
+    assert repr(place.deliveries) == "<Deliveries 1 held, <Windows 1 open, 1 events>, 0 boxes>"
