@@ -4,12 +4,13 @@ Decides and returns; the loop sends and settles.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import NamedTuple
 
 from consumer.model import (
     Batch,
+    Carried,
     Delivered,
     PixelId,
     Prepared,
@@ -133,10 +134,9 @@ class Deliveries:
                 self._tokens_at_halt[outbox.destination] = token
                 outbox.nudge(now)
 
-    def waiting(self, destination: PixelId) -> Iterator[Prepared]:
-        """Every event of one destination that has been batched and not settled."""
-        outbox = self.outboxes.get(destination)
-        return iter(outbox.waiting() if outbox is not None else ())
+    def carried(self, destination: PixelId) -> Carried:
+        """What one destination holds, in its windows and in its outbox."""
+        return self.outboxes[destination].carried().plus(self._windows.carried(destination))
 
     def _outbox(self, destination: PixelId) -> Outbox:
         outbox = self.outboxes.get(destination)

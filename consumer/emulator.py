@@ -45,7 +45,8 @@ class EmulatorConfig:
     """``port`` 0 takes a free one; ``pixels`` maps a pixel's id to the tokens that may write.
 
     Empty ``pixels``: every numeric id, and every token of 8 or more characters that does not
-    contain "invalid". ``clock`` gives wall-clock seconds.
+    contain "invalid". ``clock`` gives wall-clock seconds, by which events are
+    judged and answers dated.
     """
 
     host: str
@@ -70,7 +71,7 @@ class Emulator:
         """Bind and serve in a daemon thread. Raises OSError when the port is taken."""
         assert self._server is None, "it serves already"
         self._stopped = threading.Event()
-        self._server = Server((self._config.host, self._port), self._answer)
+        self._server = Server((self._config.host, self._port), self._answer, self._config.clock)
         # A second start is the same address to its clients, also when the port was a free one.
         self._port = self._server.server_address[1]
         serve = self._server.serve_forever

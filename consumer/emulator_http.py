@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from email.utils import formatdate
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -58,13 +59,22 @@ def new_trace_id() -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Knows its open connections, so that ``stop`` can end those that are kept alive."""
+    """Knows its open connections, so that ``stop`` can end those that are kept alive.
+
+    ``clock`` gives wall-clock seconds: every answer is dated by it.
+    """
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        answer: Callable[[Request], Answer],
+        clock: Callable[[], float],
+    ) -> None:
         self.answer = answer
+        self.clock = clock
         self._open: set[Any] = set()
         self._open_lock = threading.Lock()
         super().__init__(address, _Exchange)
@@ -149,6 +159,7 @@ class _Exchange(BaseHTTPRequestHandler):
         phrase = self.responses.get(answer.status, ("Unknown", ""))[0]
         lines = [
             f"HTTP/1.1 {answer.status} {phrase}",
+            *self._date(answer),
             f"Content-Type: {answer.content_type}",
             f"Content-Length: {len(answer.body)}",
             f"Connection: {'close' if self.close_connection else 'keep-alive'}",
@@ -158,6 +169,14 @@ class _Exchange(BaseHTTPRequestHandler):
         if answer.ending is Ending.HALF:
             body = body[: len(body) // 2]
         self.wfile.write("\r\n".join([*lines, "\r\n"]).encode() + body)
+
+    def _date(self, answer: Answer) -> list[str]:
+        if any(name.lower() == "date" for name in answer.headers):
+            return []
+        try:
+            return [f"Date: {formatdate(self.server.clock(), usegmt=True)}"]
+        except Exception:  # a clock of the caller's own: who has no time sends no date
+            return []
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self.close_connection = True

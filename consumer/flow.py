@@ -1,9 +1,10 @@
-"""Which partitions must not be read for now, and what a halted destination has to give up.
+"""Which partitions must not be read for now, and what a destination in trouble has to give up.
 
-Pure: looks at the ledger and the outboxes, and decides. The order is the one that hurts least:
-a destination in trouble may hold up to its share of the in-flight limits; then the partitions
-that carry it pause; and only one that has been halted for long, and that keeps a healthy
-destination waiting, is spilled into the dead letters, oldest events first.
+Pure: looks at the ledger and the outboxes, and decides. The order is the one that hurts least: a
+destination in trouble may hold up to its share of the in-flight limits; then the partitions that
+carry it pause; what it holds beyond its share goes back to Kafka, where nobody else is concerned;
+and only one that has been halted for long, and that keeps a healthy destination waiting, is
+spilled into the dead letters, oldest events first.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,9 @@ from consumer.settle import Ledger
 
 SLOW_SECONDS = 5.0
 """A request that is out for longer makes its destination count as one in trouble."""
+
+
+READ_RECORDS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +44,41 @@ class Spill(NamedTuple):
 
 @dataclass(slots=True)
 class Flow:
-    """What is to be paused and spilled at this moment."""
+    """What is to be paused, spilled, and given back to Kafka at this moment.
+
+    ``read_max`` is how many records one read may bring, so that a destination in trouble does
+    not exceed its share by a whole read.
+    """
 
     paused: dict[TopicPartition, PauseCause] = field(default_factory=dict)
     spills: list[Spill] = field(default_factory=list)
-
-
-class Carried(NamedTuple):
-    """What one destination holds: events, their bytes, and the partitions they came from."""
-
-    events: int
-    size_bytes: int
-    partitions: frozenset[TopicPartition]
+    given_back: list[TopicPartition] = field(default_factory=list)
+    read_max: int = READ_RECORDS_MAX
 
 
 class House(NamedTuple):
-    """What is looked at. ``seen``: which destinations each partition carried in this tenure."""
+    """What is looked at. ``seen``: which destinations each partition carried in this tenure;
+    ``destinations``: how many are configured, each of which has a share of the limits."""
 
     limits: Limits
     ledger: Ledger
     deliveries: Deliveries
     seen: Mapping[TopicPartition, set[PixelId]]
+    destinations: Callable[[], int]
 
 
 def plan_flow(
     house: House,
     now: float,
     *,
+    full: bool,
     schema_partitions: Iterable[TopicPartition],
     too_large: Iterable[TopicPartition],
 ) -> Flow:
-    """Decide what is paused and spilled now."""
+    """Decide. ``full``: the limits are reached, and have been for a while."""
     flow = Flow()
     _bound_uncommitted(flow, house, now)
-    _bound_destinations(flow, house, now)
+    _bound_destinations(flow, house, now, full=full)
     for partition in schema_partitions:
         flow.paused[partition] = PauseCause.SCHEMA
     for partition in too_large:
@@ -102,35 +107,35 @@ def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
 
 
-def _bound_destinations(flow: Flow, house: House, now: float) -> None:
+def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> None:
     limits, deliveries = house.limits, house.deliveries
-    shares = max(1, len(deliveries.outboxes))
+    # Those that have brought nothing yet count as well: else the first in trouble takes it all.
+    shares = max(1, house.destinations(), len(deliveries.outboxes))
     for outbox in deliveries.outboxes.values():
         if outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS):
             continue
-        carried = _carried(deliveries.waiting(outbox.destination))
+        carried = deliveries.carried(outbox.destination)
         events_share = limits.in_flight_events // shares
         bytes_share = limits.in_flight_bytes // shares
         if carried.events < events_share and carried.size_bytes < bytes_share:
+            flow.read_max = min(flow.read_max, events_share - carried.events)
             continue
         for partition in carried.partitions:
             flow.paused.setdefault(partition, PauseCause.DESTINATION)
+        if full and outbox.in_flight == 0:
+            # It was well when it filled the house. Partitions of its own go back to Kafka, from
+            # where no more than its share is read again; others share nothing with them.
+            flow.given_back += [
+                partition
+                for partition in carried.partitions
+                if house.seen.get(partition) == {outbox.destination}
+            ]
         if (
             outbox.halted_at is not None
             and now - outbox.halted_at >= limits.spill_after_seconds
             and _others_wait(outbox, carried.partitions, house)
         ):
             flow.spills.append(Spill(outbox, max(1, carried.events // 4), lambda _: True))
-
-
-def _carried(events: Iterable[Prepared]) -> Carried:
-    count = size_bytes = 0
-    partitions: set[TopicPartition] = set()
-    for event in events:
-        count += 1
-        size_bytes += event.record.size_bytes
-        partitions.add(event.record.partition)
-    return Carried(count, size_bytes, frozenset(partitions))
 
 
 def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: House) -> bool:

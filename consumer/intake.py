@@ -56,6 +56,10 @@ class Intake:
         """The partitions they came from."""
         return {record.partition for records in self._waiting.values() for record in records}
 
+    def destinations(self) -> int:
+        """How many destinations are configured."""
+        return len(self.preparation.destinations)
+
     def begin(self, partition: TopicPartition) -> None:
         """A tenure begins: nothing has been seen in it."""
         self.seen[partition] = set()

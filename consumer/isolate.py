@@ -23,6 +23,9 @@ class Isolation:
     def __repr__(self) -> str:
         return f"<Isolation {len(self._suspects)} suspects, {len(self._rest)} others>"
 
+    def __len__(self) -> int:
+        return len(self._suspects) + len(self._rest)
+
     @property
     def events(self) -> list[Prepared]:
         """What has met no fate yet."""

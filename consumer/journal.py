@@ -28,6 +28,7 @@ from consumer.model import (
 from consumer.outbox import Outbox
 from consumer.senders import Answer
 
+LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
 TROUBLES_MAX = 1000
 """So many different troubles are remembered as told."""
 
@@ -118,6 +119,10 @@ class Journal:
             events=events,
         )
 
+    def given_back(self, partition: TopicPartition, records: int) -> None:
+        """Records of a destination in trouble are forgotten, to be read again later."""
+        self.log.info("giving records back to Kafka", partition=str(partition), records=records)
+
     def prepared(self, event: Prepared) -> None:
         """An event is ready to be sent."""
         if event.dropped or event.warnings:
@@ -164,6 +169,8 @@ class Journal:
         """The client reports an error; it goes on trying by itself."""
         self.metrics.kafka_errors.labels("unreachable" if error.unreachable else "other").inc()
         key = "kafka unreachable" if error.unreachable else f"kafka {error.name}"
+        if error.name in LOGIN_ERRORS:
+            key = f"kafka unreachable {error.name}"  # told again once it was over
         if self._is_new(key):
             event = "Kafka is unreachable; trying on" if error.unreachable else "Kafka error"
             self.log.error(event, error=error.name, text=error.text)

@@ -157,6 +157,11 @@ class KafkaSource:
         """Log in with these from the next connection on; those that are there stay."""
         self._consumer.set_sasl_credentials(username, password)
 
+    def hear(self, error: KafkaError) -> None:
+        """Take what the dead letters' client reports among our own errors."""
+        unreachable = error.code() in _UNREACHABLE
+        self._errors.append(ClientError(error.name(), error.str(), unreachable))
+
     def close(self) -> None:
         """Leave the group (a static member stays in it, by Kafka's design)."""
         self._consumer.close()
@@ -214,8 +219,7 @@ class KafkaSource:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fault = KafkaBroken(f"{error.name()}: {error.str()}")
-        unreachable = error.code() in _UNREACHABLE
-        self._errors.append(ClientError(error.name(), error.str(), unreachable))
+        self.hear(error)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: Any) -> None:

@@ -4,7 +4,7 @@ What a delivery callback meets is kept as a report, and told to the loop afterwa
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,12 +18,18 @@ class KafkaDeadLetters:
     """The producer of dead letters: idempotent, all replicas, one report for each."""
 
     def __init__(
-        self, *, configuration: Mapping[str, Any], topic: str, logger: logging.Logger
+        self,
+        *,
+        configuration: Mapping[str, Any],
+        topic: str,
+        logger: logging.Logger,
+        heard: Callable[[KafkaError], None],
     ) -> None:
+        """``heard`` is told what the client reports; it must not raise."""
         self._topic = topic
         self._reports: list[Report] = []
         with configuring("producer"):
-            self._producer = Producer({**configuration, "error_cb": lambda _: None}, logger=logger)
+            self._producer = Producer({**configuration, "error_cb": heard}, logger=logger)
 
     def __repr__(self) -> str:
         return f"<KafkaDeadLetters {self._topic}>"

@@ -129,6 +129,8 @@ class LetterBox:
         self._failures.append(report)
         if letter.forgotten:
             del self._letters[report.ticket]
+            if not self._letters:
+                self.failing = None
             return None
         if report.writing is Writing.TOO_LARGE and not letter.brief:
             letter.brief = True  # once more at once, with the headers that replay needs

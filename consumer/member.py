@@ -90,7 +90,10 @@ class Member:
         self._log_ends = LogEnds(configuration=settings.kafka_consumer)
         self._source = KafkaSource(configuration=settings.kafka_consumer, logger=kafka_log)
         self._dead_letters = KafkaDeadLetters(
-            configuration=settings.kafka_producer, topic=settings.dlq_topic, logger=kafka_log
+            configuration=settings.kafka_producer,
+            topic=settings.dlq_topic,
+            logger=kafka_log,
+            heard=self._source.hear,
         )
         self._credentials = KafkaCredentials(
             settings=settings,

@@ -4,7 +4,7 @@ Everything here is immutable and knows nothing of Kafka clients, HTTP or clocks.
 personal data are kept out of every ``repr``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NewType
@@ -232,6 +232,34 @@ class Suppressed(NamedTuple):
     destination: PixelId
     event_name: str
 
+    def __repr__(self) -> str:
+        return f"Suppressed({self.record!r}, destination={self.destination!r})"
+
+
+class Carried(NamedTuple):
+    """What one destination holds: events, their bytes, and the partitions they came from."""
+
+    events: int
+    size_bytes: int
+    partitions: frozenset[TopicPartition]
+
+    @staticmethod
+    def of(events: Collection[Prepared]) -> "Carried":
+        """What these events are."""
+        return Carried(
+            events=len(events),
+            size_bytes=sum(event.record.size_bytes for event in events),
+            partitions=frozenset(event.record.partition for event in events),
+        )
+
+    def plus(self, other: "Carried") -> "Carried":
+        """Both together."""
+        return Carried(
+            self.events + other.events,
+            self.size_bytes + other.size_bytes,
+            self.partitions | other.partitions,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MetaError:
@@ -256,10 +284,10 @@ class Rejected:
     record: Record
     reason: Reason
     detail: str
-    field: str | None = None
-    destination: PixelId | None = None
-    event_name: str | None = None
-    event_id: str | None = None
+    destination: PixelId | None = field(default=None, repr=False)
+    event_name: str | None = field(default=None, repr=False)
+    event_id: str | None = field(default=None, repr=False)
+    field: str | None = None  # after the others: within this class it hides the function
     event_time_ms: int | None = None
     expires_at_ms: int | None = None
     error: MetaError | None = None

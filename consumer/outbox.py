@@ -15,6 +15,7 @@ from consumer.isolate import Isolation
 from consumer.model import (
     Accepted,
     Batch,
+    Carried,
     Delivered,
     Halted,
     HaltReason,
@@ -67,6 +68,7 @@ class _Parcel:
     key: WindowKey
     batch_id: str
     events: list[Prepared]
+    carried: Carried
     isolation: Isolation | None = None
     isolation_requests: int = 0
     attempts: int = 0
@@ -78,6 +80,9 @@ class _Parcel:
     maybe_delivered: bool = False
     error: MetaError | None = None
 
+    def __len__(self) -> int:
+        return len(self.events) if self.isolation is None else len(self.isolation)
+
     def trial(self) -> list[Prepared]:
         return self.events if self.isolation is None else self.isolation.trial()
 
@@ -85,10 +90,13 @@ class _Parcel:
         return self.events if self.isolation is None else self.isolation.events
 
     def forget(self, gone: Callable[[Prepared], bool]) -> None:
+        before = len(self)
         if self.isolation is not None:
             self.isolation.forget(gone)
         else:
             self.events = [event for event in self.events if not gone(event)]
+        if len(self) < before:
+            self.carried = Carried.of(self.waiting())
 
     def take_out(self, events: list[Prepared]) -> None:
         ids = {id(event) for event in events}
@@ -98,7 +106,7 @@ class _Parcel:
         self.events, self.isolation = self.waiting(), None
 
     def part(self, events: list[Prepared]) -> "_Parcel":
-        return replace(self, events=events, isolation=None)
+        return replace(self, events=events, isolation=None, carried=Carried.of(events))
 
 
 class Outbox:
@@ -126,6 +134,7 @@ class Outbox:
         self._allowance = requests_max
         self._failures = 0
         self._open_at = 0.0
+        self._throttled_until = 0.0
         self._refused_alone: set[str] = set()
         self.state = OutboxState.READY
         self.halted: Halted | None = None
@@ -154,6 +163,16 @@ class Outbox:
         """Whether a request has been out for longer than this."""
         return any(now - sent_at > seconds for sent_at in self._sent_at.values())
 
+    def carried(self) -> Carried:
+        """What is held in here. Bytes and partitions are those of the batches as they came, an
+        upper bound: they are asked for at every turn."""
+        parcels = [*self._in_flight.values(), *self._ready, *self._late]
+        return Carried(
+            events=sum(len(parcel) for parcel in parcels),
+            size_bytes=sum(parcel.carried.size_bytes for parcel in parcels),
+            partitions=frozenset().union(*(parcel.carried.partitions for parcel in parcels)),
+        )
+
     def waiting(self) -> Iterable[Prepared]:
         """Every event in here, sent or not."""
         for parcel in (*self._in_flight.values(), *self._ready, *self._late):
@@ -161,7 +180,8 @@ class Outbox:
 
     def offer(self, batch: Batch) -> None:
         """Take a closed window."""
-        self._ready.append(_Parcel(batch.key, batch.batch_id, list(batch.events)))
+        events = list(batch.events)
+        self._ready.append(_Parcel(batch.key, batch.batch_id, events, Carried.of(events)))
 
     def due(self, now: float, now_ms: int) -> Due:
         """What may go out at this moment."""
@@ -235,15 +255,14 @@ class Outbox:
 
     def nudge(self, now: float) -> None:
         """Something changed (a new token, say): try again now."""
-        if self.state is not OutboxState.THROTTLED:
-            self._open_at = min(self._open_at, now)
+        self._open_at = max(min(self._open_at, now), self._throttled_until)
 
     def _requests_now(self) -> int:
         return 1 if self.halted is not None else min(self._allowance, self._requests_max)
 
     def _is_throttled(self, now: float) -> bool:
         """Whether the pause that Meta asked for is not yet over."""
-        return self.state is OutboxState.THROTTLED and now < self._open_at
+        return now < self._throttled_until
 
     def _queued(self) -> list[_Parcel]:
         return [*self._ready, *self._late]
@@ -290,10 +309,13 @@ class Outbox:
         self, parcel: _Parcel, verdict: Accepted, now: float
     ) -> list[Delivered | Rejected]:
         self._refused_alone.clear()
-        if not self._is_throttled(now):
+        self.halted, self.halted_at = None, None
+        if self._is_throttled(now):
+            self.state = OutboxState.THROTTLED
+        else:
             self._failures = 0
             self._allowance = min(self._allowance + 1, self._requests_max)
-            self.state, self.halted, self.halted_at = OutboxState.READY, None, None
+            self.state = OutboxState.READY
         if parcel.isolation is None:
             return [Delivered(event, verdict.trace_id) for event in parcel.events]
         delivered = parcel.isolation.accepted()
@@ -393,12 +415,13 @@ class Outbox:
         self._ready.appendleft(parcel)
         first, longest = THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS
         self._wait(OutboxState.THROTTLED, first, longest, wait_seconds, now)
+        self._throttled_until = self._open_at
 
     def _wait(
         self, state: OutboxState, first: float, longest: float, at_least: float, now: float
     ) -> None:
         """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
-        if now < self._open_at and self.state in (state, OutboxState.THROTTLED):
+        if now < self._open_at and (self.state is state or self._is_throttled(now)):
             # Requests that were out together fail together: that is one failure. But who asks
             # for a longer pause gets it, and a pause that was asked for is kept.
             self._open_at = max(self._open_at, now + at_least)

@@ -38,7 +38,6 @@ READ_SECONDS = 0.05
 READ_SECONDS_WHILE_SENDING = 0.005
 """Reading waits its whole time, and an answer of Meta's may free the next request."""
 
-READ_RECORDS_MAX = 1000
 PUMP_SECONDS = 0.02
 
 
@@ -76,7 +75,7 @@ class Pipeline:
         self._clock = clock
         self._journal = journal
         self._intake = Intake(schemas=schemas, preparation=preparation, ledger=ledger)
-        house = House(limits, ledger, deliveries, self._intake.seen)
+        house = House(limits, ledger, deliveries, self._intake.seen, self._intake.destinations)
         self._valve = Valve(source=source, house=house)
         self._commit_at = 0.0
         self._drain_until: float | None = None
@@ -173,7 +172,7 @@ class Pipeline:
         if room > 0:
             sending = self._deliveries.requests_out > 0
             seconds = READ_SECONDS_WHILE_SENDING if sending else READ_SECONDS
-            return self._source.read(min(room, READ_RECORDS_MAX), seconds)
+            return self._source.read(room, seconds)
         if self._valve.is_shut(now):
             return self._source.read(1, READ_SECONDS)
         self._outgoing.wait(PUMP_SECONDS)
@@ -207,11 +206,9 @@ class Pipeline:
                     records += 1
                     self._enter(item, now, now_ms)
                 case Opening.WENT_BACK:
-                    # The topic was made anew or its offsets were reset: a new tenure begins here.
+                    # The topic was made anew or its offsets were reset.
                     went_back.add(item.partition)
-                    self._end([item.partition])
-                    self._begin(item.partition)
-                    self._source.rewind({item.partition: item.offset})
+                    self._read_again(item.partition, item.offset)
                 case Opening.STALE:
                     pass  # its partition is no longer ours
         if items:
@@ -297,14 +294,16 @@ class Pipeline:
     def _steer(self, now: float) -> None:
         """Pause and resume partitions, and spill what a halted destination has to give up."""
         before = self._valve.paused
-        spills = self._valve.turn(
+        flow = self._valve.turn(
             now,
             schema_partitions=self._intake.waiting_partitions,
             too_large=self._letters.too_large,
         )
         if self._valve.paused != before:
             self._journal.flow(self._valve.paused, before)
-        for spill in spills:
+        for partition in flow.given_back:
+            self._give_back(partition)
+        for spill in flow.spills:
             spilled = spill.outbox.spill(spill.events_max, spill.of)
             if spilled:
                 self._journal.spilled(spill.outbox, len(spilled))
@@ -337,16 +336,31 @@ class Pipeline:
         self._hear_kafka()
         return bool(self._ledger.committable_of(partitions))
 
+    def _give_back(self, partition: TopicPartition) -> None:
+        """Forget what is open of a partition; it is read again later, from its commit on."""
+        state = self._ledger.state(partition)
+        if state is not None and state.committable is not None:
+            self._journal.given_back(partition, state.open)
+            self._read_again(partition, state.committable)
+
+    def _read_again(self, partition: TopicPartition, offset: int) -> None:
+        """A new tenure begins here. Whether the partition is paused does not change."""
+        self._end([partition], pauses_too=False)
+        self._ledger.begin(partition)
+        self._intake.begin(partition)
+        self._source.rewind({partition: offset})
+
     def _begin(self, partition: TopicPartition) -> None:
         self._ledger.begin(partition)
         self._intake.begin(partition)
         self._valve.forget(partition)
 
-    def _end(self, partitions: Collection[TopicPartition]) -> None:
+    def _end(self, partitions: Collection[TopicPartition], *, pauses_too: bool = True) -> None:
         for partition in partitions:
             self._ledger.end(partition)
         for partition in partitions:
             self._intake.forget(partition)
-            self._valve.forget(partition)
+            if pauses_too:
+                self._valve.forget(partition)
         self._deliveries.forget()
         self._letters.forget(self._ledger.is_over)

@@ -1,9 +1,16 @@
-"""A schema registry for demos and tests: Confluent's API as far as events need it."""
+"""A schema registry for demos and tests: Confluent's API as far as events need it.
+
+It takes every schema, and so each is compatible with all others.
+"""
 
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+LEVEL = "FULL_TRANSITIVE"
+
+_NO_SCHEMA = 404, {"error_code": 40403, "message": "Schema not found"}
 
 
 class RegistryEmulator:
@@ -33,11 +40,15 @@ class RegistryEmulator:
         self._server.server_close()
 
     def register(self, subject: str, schema: str) -> int:
-        """The id of a schema under a subject; the same schema has one id."""
+        """The id of a schema under a subject; the same schema, however spaced, has one id.
+
+        Raises ValueError for what is no JSON.
+        """
+        text = _compact(schema)
         with self._lock:
-            if schema not in self._schemas:
-                self._schemas.append(schema)
-            schema_id = self._schemas.index(schema) + 1
+            if text not in self._schemas:
+                self._schemas.append(text)
+            schema_id = self._schemas.index(text) + 1
             versions = self._subjects.setdefault(subject, [])
             if schema_id not in versions:
                 versions.append(schema_id)
@@ -46,17 +57,54 @@ class RegistryEmulator:
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """Status and JSON for one call."""
         match [method, *path.split("?", maxsplit=1)[0].strip("/").split("/")]:
-            case ["GET", "schemas", "ids", number] if number.isdigit():
+            case ["GET", "schemas", "ids", number] if number.isdecimal():
                 with self._lock:
                     if 0 < int(number) <= len(self._schemas):
                         return 200, {"schema": self._schemas[int(number) - 1]}
-                return 404, {"error_code": 40403, "message": "Schema not found"}
+                return _NO_SCHEMA
             case ["POST", "subjects", subject, "versions"]:
                 return 200, {"id": self.register(subject, json.loads(body)["schema"])}
             case ["GET", "subjects"]:
-                return 200, list(self._subjects)
+                with self._lock:
+                    return 200, list(self._subjects)
+            case ["GET", "config"]:
+                return 200, {"compatibilityLevel": LEVEL}
+            case (
+                ["POST", "subjects", subject]
+                | ["GET", "subjects", subject, "versions", "latest"]
+                | ["POST", "compatibility", "subjects", subject, "versions", "latest"]
+                | ["GET", "config", subject]
+            ):
+                return self._of_subject(method, path.strip("/").split("/")[0], subject, body)
             case _:
                 return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
+
+    def _of_subject(self, method: str, what: str, subject: str, body: bytes) -> tuple[int, Any]:
+        """What is asked of one subject, which must be there."""
+        schema = _compact(json.loads(body)["schema"]) if method == "POST" else None
+        with self._lock:
+            versions = self._subjects.get(subject)
+            if versions is None:
+                return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
+            match what:
+                case "config":
+                    return 200, {"compatibilityLevel": LEVEL}
+                case "compatibility":
+                    return 200, {"is_compatible": True}
+            known = [self._schemas[schema_id - 1] for schema_id in versions]
+            if schema is not None and schema not in known:
+                return _NO_SCHEMA
+            index = len(known) - 1 if schema is None else known.index(schema)
+            return 200, {
+                "subject": subject,
+                "version": index + 1,
+                "id": versions[index],
+                "schema": known[index],
+            }
+
+
+def _compact(schema: str) -> str:
+    return json.dumps(json.loads(schema), separators=(",", ":"))
 
 
 def _answers(registry: RegistryEmulator) -> type[BaseHTTPRequestHandler]:
@@ -73,7 +121,7 @@ def _answers(registry: RegistryEmulator) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
                 status, answer = registry.answer(method, self.path, body)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 status, answer = 422, {"error_code": 42201, "message": "Invalid schema"}
             encoded = json.dumps(answer).encode()
             self.send_response(status)

@@ -172,7 +172,9 @@ class Ledger:
     def committed(self, partition: TopicPartition, offset: int) -> None:
         """The broker has acknowledged this offset."""
         tenure = self._tenures.get(partition)
-        if tenure is not None:
+        known = None if tenure is None else tenure.next_offset
+        # A report that comes late may be of a tenure before this one.
+        if tenure is not None and known is not None and offset <= known:
             tenure.committed = max(offset, tenure.committed or 0)
 
     def commit_failed(self, partition: TopicPartition) -> None:

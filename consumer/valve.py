@@ -7,10 +7,9 @@ group polled all the same, so that it never takes us for dead during an outage.
 from collections.abc import Collection
 from typing import Protocol
 
-from consumer.flow import House, Spill, plan_flow
+from consumer.flow import READ_RECORDS_MAX, Flow, House, plan_flow
 from consumer.model import PauseCause, TopicPartition
 
-FLOW_SECONDS = 0.2
 FULL_SECONDS = 1.0
 
 
@@ -28,8 +27,8 @@ class Valve:
     def __init__(self, *, source: Pausing, house: House) -> None:
         self._source = source
         self._house = house
-        self._planned_at = float("-inf")
         self._full_since: float | None = None
+        self._read_max = READ_RECORDS_MAX
         self.paused: dict[TopicPartition, PauseCause] = {}
 
     def __repr__(self) -> str:
@@ -41,7 +40,7 @@ class Valve:
         room = limits.in_flight_events - ledger.open_records
         if room > 0 and ledger.open_bytes < limits.in_flight_bytes:
             self._full_since = None
-            return room
+            return min(room, self._read_max)
         self._full_since = now if self._full_since is None else self._full_since
         return 0
 
@@ -55,13 +54,16 @@ class Valve:
         *,
         schema_partitions: Collection[TopicPartition],
         too_large: Collection[TopicPartition],
-    ) -> list[Spill]:
-        """Pause and resume what the moment asks for; returns what has to be spilled."""
+    ) -> Flow:
+        """Pause and resume what the moment asks for; returns what else has to be done."""
         shut = self.is_shut(now)
-        if now - self._planned_at < FLOW_SECONDS and not shut:
-            return []
-        self._planned_at = now
-        flow = plan_flow(self._house, now, schema_partitions=schema_partitions, too_large=too_large)
+        flow = plan_flow(
+            self._house,
+            now,
+            full=shut,
+            schema_partitions=schema_partitions,
+            too_large=too_large,
+        )
         ours = self._house.ledger.partitions
         if shut:
             for partition in ours:
@@ -70,7 +72,8 @@ class Valve:
         self._source.pause(paused.keys() - self.paused.keys())
         self._source.resume(self.paused.keys() - paused.keys())
         self.paused = paused
-        return flow.spills
+        self._read_max = flow.read_max
+        return flow
 
     def forget(self, partition: TopicPartition) -> None:
         """A partition that comes or goes is not paused by us any more."""

@@ -8,7 +8,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 
-from consumer.model import Batch, Closing, Prepared, TopicPartition, WindowKey
+from consumer.model import (
+    Batch,
+    Carried,
+    Closing,
+    PixelId,
+    Prepared,
+    TopicPartition,
+    WindowKey,
+)
 
 BYTES_PER_REQUEST = 512
 """What a body needs besides its events: brackets, token, test code."""
@@ -41,6 +49,12 @@ class Windows:
     def events(self) -> int:
         """How many events wait in open windows."""
         return sum(len(window.events) for window in self._open.values())
+
+    def carried(self, destination: PixelId) -> Carried:
+        """What the open windows of one destination hold."""
+        windows = [w for key, w in self._open.items() if key.destination == destination]
+        events = [event for window in windows for event in window.events]
+        return Carried.of(events)
 
     def add(self, event: Prepared, now: float) -> list[Batch]:
         """Put an event into its window; whatever that closes is returned."""

@@ -185,7 +185,14 @@ def test_the_help_lists_every_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["delete-everything"], ["run", "--faster"], ["preview", "one", "two"], ["demo", "--events"]],
+    [
+        ["delete-everything"],
+        ["run", "--faster"],
+        ["preview", "one", "two"],
+        ["demo", "--events"],
+        ["emulate", "--port", "70000"],
+        ["emulate", "--port", "-1"],
+    ],
 )
 def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
     done = conversions(*arguments)

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer import wire_fields
-from consumer.custom_data import currency, custom_data, money
+from consumer.custom_data import QUANTITY_MAX, currency, custom_data, money
 from consumer.model import Dropped, DropReason
 from consumer.schema_plan import event_schema
 from consumer.wire_fields import renamed
 
 MALFORMED, COLLISION = DropReason.MALFORMED, DropReason.COLLISION
 INFINITE = float("inf")
+LONG_MAX = 2**63 - 1
+TOO_DEEP = '{"a":' * 300 + "1" + "}" * 300
+"""Sound JSON that orjson reads and cannot write."""
 
 
 def made(fields: dict[str, Any], *, from_crm: bool = False) -> tuple[dict[str, Any], list[Dropped]]:
@@ -183,6 +186,23 @@ def test_an_item_keeps_what_is_sound_of_it() -> None:
     assert dropped == [Dropped("items.price", MALFORMED), Dropped("items", MALFORMED)]
 
 
+@pytest.mark.parametrize("quantity", [-1, QUANTITY_MAX + 1, LONG_MAX, -LONG_MAX])
+def test_a_quantity_that_nobody_buys_is_dropped_and_its_item_counts_once(quantity: int) -> None:
+    data, dropped = made({"items": [{"id": "a", "quantity": quantity}, {"id": "b", "quantity": 2}]})
+
+    assert data["contents"] == [{"id": "a"}, {"id": "b", "quantity": 2}]
+    assert data["num_items"] == 3
+    assert dropped == [Dropped("items.quantity", MALFORMED)]
+
+
+@pytest.mark.parametrize("quantity", [0, 1, QUANTITY_MAX])
+def test_any_other_quantity_is_passed_on(quantity: int) -> None:
+    data, dropped = made({"items": [{"id": "a", "quantity": quantity}]})
+
+    assert data["contents"] == [{"id": "a", "quantity": quantity}]
+    assert (data["num_items"], dropped) == (quantity, [])
+
+
 @pytest.mark.parametrize(
     ("fields", "from_crm", "sent"),
     [
@@ -235,9 +255,15 @@ def test_a_free_property_never_overwrites_a_named_one_or_an_earlier_one() -> Non
     ]
 
 
-@pytest.mark.parametrize("given", ["{", "[1]", "3", '"text"', "null", '{"a": NaN}'])
+@pytest.mark.parametrize("given", ["{", "[1]", "3", '"text"', "null", '{"a": NaN}', TOO_DEEP])
 def test_custom_json_that_is_no_object_is_dropped_whole(given: str) -> None:
     assert made({"customDataJson": given}) == ({}, [Dropped("customDataJson", MALFORMED)])
+
+
+def test_custom_data_nested_too_deep_to_be_written_costs_no_other_property() -> None:
+    fields = {"customData": json.loads(TOO_DEEP), "customNumbers": {"good": 1.5}}
+
+    assert made(fields) == ({"good": 1.5}, [Dropped("customData", MALFORMED)])
 
 
 def test_what_json_cannot_say_is_dropped_one_by_one() -> None:

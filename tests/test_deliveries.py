@@ -128,12 +128,8 @@ def test_an_answer_settles_events_of_its_own_destination_only() -> None:
     assert place.answer(first, ACCEPTED) == [Delivered(first.events[0], "Agood")]
 
     assert place.deliveries.requests_out == 1
-    assert list(place.deliveries.waiting(PixelId(PIXEL))) == []
-    assert list(place.deliveries.waiting(PixelId(OTHER_PIXEL))) == list(second.events)
-
-
-def test_nothing_waits_for_a_destination_that_never_had_an_event() -> None:
-    assert list(Place().deliveries.waiting(PixelId(PIXEL))) == []
+    assert list(place.deliveries.outboxes[PixelId(PIXEL)].waiting()) == []
+    assert list(place.deliveries.outboxes[PixelId(OTHER_PIXEL)].waiting()) == list(second.events)
 
 
 def test_a_halted_destination_does_not_hold_up_another() -> None:
@@ -213,6 +209,8 @@ def test_held_events_of_an_ended_tenure_never_go_out_and_their_neighbours_do() -
 
     later = place.advance(0.0, NOW_MS + 1010)
     expected = sorted((e for e in due if e.record.tenure == 2), key=lambda e: e.due_at_ms)
+    (batch,) = later.closed
+    assert list(batch.events) == expected
     assert sent_ids(later) == [event.event_id for event in expected]
     assert len(expected) == 4
 
@@ -227,9 +225,11 @@ def test_events_of_an_ended_tenure_leave_open_windows_and_outboxes() -> None:
 
     place.end_tenure(1)
 
-    assert sent_ids(place.advance(1000.0)) == ["live0", "live1"]
-    waiting = [event.event_id for event in place.deliveries.waiting(PixelId(PIXEL))]
-    assert waiting == ["live0", "live1", "live"]
+    waiting = [event.event_id for event in place.deliveries.outboxes[PixelId(PIXEL)].waiting()]
+    assert waiting == ["live0", "live1"]
+    step = place.advance(1000.0)
+    assert [event.event_id for batch in step.closed for event in batch.events] == ["live"]
+    assert sent_ids(step) == ["live0", "live1"]
 
 
 def test_a_window_closed_for_a_leaving_partition_is_not_sent_once_its_tenure_is_over() -> None:
@@ -327,6 +327,22 @@ def test_a_drain_does_not_wait_for_events_that_are_held_back() -> None:
     place.add(held("held", due_at_ms=NOW_MS + 1000))
 
     assert not place.deliveries.can_progress
+
+
+def test_a_halted_destination_is_tried_again_at_once_only_when_its_token_changed() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
+    tokens = {PIXEL: "one", OTHER_PIXEL: "one"}
+    for request in place.advance().requests:
+        place.answer(request, NO_TOKEN)
+    place.deliveries.nudge(tokens.__getitem__, 1.0)
+    place.deliveries.nudge(tokens.__getitem__, 2.0)
+    assert place.advance(2.0).requests == []
+
+    tokens[OTHER_PIXEL] = "two"
+    place.deliveries.nudge(tokens.__getitem__, 3.0)
+
+    assert sent_ids(place.advance(3.0)) == ["b"]
 
 
 def test_deliveries_show_only_how_much_waits() -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import Any
 
@@ -680,6 +681,29 @@ def test_a_pixel_can_be_read_with_its_token(graph: httpx.Client) -> None:
     assert error(graph.get(f"/v26.0/{OTHER_PIXEL}", headers=bearer))["error_subcode"] == 33
 
 
+def test_every_answer_is_dated_by_the_emulators_clock(
+    graph: httpx.Client, emulator: Emulator, clock: Clock
+) -> None:
+    def date(answer: httpx.Response) -> float:
+        (given,) = answer.headers.get_list("date")
+        return parsedate_to_datetime(given).timestamp()
+
+    clock.now = NOW + 0.9
+    answers = [graph.get("/healthz"), post(graph, event()), graph.get("/nowhere")]
+    assert [date(answer) for answer in answers] == [NOW] * 3
+
+    clock.now = NOW - 600.0
+    assert date(graph.get("/healthz")) == NOW - 600
+    assert graph.get("/healthz").headers["date"].endswith(" GMT")
+
+
+def test_a_rule_of_misbehaviour_may_give_another_date(graph: httpx.Client) -> None:
+    given = "Sun, 06 Nov 1994 08:49:37 GMT"
+    misbehave(graph, status=200, headers={"Date": given})
+
+    assert post(graph, event()).headers.get_list("date") == [given]
+
+
 def test_it_says_that_it_is_well(graph: httpx.Client) -> None:
     assert graph.get("/healthz").json() == {"status": "ok"}
     assert graph.head("/healthz").status_code == 200
@@ -717,6 +741,7 @@ def test_even_a_fault_of_its_own_is_said_in_graphs_shape() -> None:
     emulator.stop()
     assert (answer.status_code, error(answer)["code"]) == (500, 1)
     assert "ZeroDivisionError" not in answer.text
+    assert "date" not in answer.headers
 
 
 def test_what_is_hardly_http_gets_an_error_of_graphs_shape(emulator: Emulator) -> None:

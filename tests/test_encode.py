@@ -1,5 +1,6 @@
 """Events as publishers write them: what is encoded here, the consumer decodes to the same."""
 
+import json
 from typing import Any
 
 import pytest
@@ -85,6 +86,25 @@ def test_the_freedoms_of_a_line_fit_the_schema() -> None:
     assert fields["customData"] == {"plan": "gold"}
     assert fields["customNumbers"] == {"seats": 3.0}
     assert fields["customDataJson"] == '{"trial":true,"deep":{"a":[1]}}'
+
+
+def test_properties_that_are_no_text_join_the_json_that_is_there_which_wins() -> None:
+    shaped = avro_fields(
+        {
+            "user": {},
+            "customData": {"deep": {"a": 1}, "same": [1]},
+            "customDataJson": '{"b": 2, "same": 3}',
+        }
+    )
+
+    assert json.loads(shaped["customDataJson"]) == {"deep": {"a": 1}, "b": 2, "same": 3}
+
+
+@pytest.mark.parametrize("given", ["{", "[1]", "3"])
+def test_custom_json_that_is_no_object_stays_for_the_consumer_to_tell_of(given: str) -> None:
+    fields = {"user": {}, "customData": {"deep": {"a": 1}}, "customDataJson": given}
+
+    assert avro_fields(fields)["customDataJson"] == given
 
 
 def test_what_is_given_is_not_changed() -> None:

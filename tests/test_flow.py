@@ -37,7 +37,10 @@ class Place:
         uncommitted_records: int = 1000,
         uncommitted_seconds: float = 3600.0,
         spill_after_seconds: float = 300.0,
+        configured: int = 0,
+        full: bool = False,
     ) -> None:
+        self.configured, self.full = configured, full
         self.ledger = Ledger()
         self.deliveries = Deliveries(
             windows=Windows(events_max=1000, bytes_max=10**9, seconds_max=0.0, batch_prefix="m"),
@@ -95,8 +98,8 @@ class Place:
         return requests
 
     def flow(self, now: float = 0.0) -> Flow:
-        house = House(self.limits, self.ledger, self.deliveries, self.seen)
-        return plan_flow(house, now, schema_partitions=[], too_large=[])
+        house = House(self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured)
+        return plan_flow(house, now, full=self.full, schema_partitions=[], too_large=[])
 
 
 def test_nothing_pauses_while_all_is_well() -> None:
@@ -109,9 +112,9 @@ def test_nothing_pauses_while_all_is_well() -> None:
 
 def test_a_missing_schema_and_a_letter_too_large_pause_their_partitions() -> None:
     place = Place()
-    house = House(place.limits, place.ledger, place.deliveries, place.seen)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
 
-    flow = plan_flow(house, 0.0, schema_partitions=[ZERO], too_large=[ONE])
+    flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[ONE])
 
     assert flow.paused == {ZERO: PauseCause.SCHEMA, ONE: PauseCause.DEAD_LETTER_TOO_LARGE}
     assert flow.spills == []
@@ -268,7 +271,7 @@ def test_at_the_uncommitted_bound_a_halted_destination_gives_up_that_partitions_
     rejected = spill.outbox.spill(spill.events_max, spill.of)
 
     assert [one.event_id for one in rejected] == ["o1", "o2"]
-    assert elsewhere in list(place.deliveries.waiting(ILL))
+    assert elsewhere in list(place.deliveries.outboxes[ILL].waiting())
 
 
 def test_at_the_uncommitted_bound_a_destination_alone_on_the_partition_is_not_spilled() -> None:
@@ -278,15 +281,61 @@ def test_at_the_uncommitted_bound_a_destination_alone_on_the_partition_is_not_sp
     for event in events[1:4]:
         place.ledger.settle(event.record)  # dead-lettered for another reason, say
 
-    assert place.flow(100_000.0) == Flow({ZERO: PauseCause.UNCOMMITTED}, [])
+    flow = place.flow(100_000.0)
+
+    assert (flow.paused, flow.spills) == ({ZERO: PauseCause.UNCOMMITTED}, [])
 
 
 def test_the_more_telling_cause_wins_when_a_partition_pauses_for_two() -> None:
     place = Place(in_flight_events=4)
     place.carry(ILL, 8)
     place.answer(NO_TOKEN)
-    house = House(place.limits, place.ledger, place.deliveries, place.seen)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
 
-    flow = plan_flow(house, 0.0, schema_partitions=[ZERO], too_large=[])
+    flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[])
 
     assert flow.paused == {ZERO: PauseCause.SCHEMA}
+
+
+def test_a_destination_that_has_brought_nothing_yet_has_its_share_all_the_same() -> None:
+    place = Place(in_flight_events=20, configured=4)
+    place.carry(ILL, 5)
+    place.answer(NO_TOKEN)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION}
+
+
+def test_one_read_brings_a_destination_in_trouble_no_further_than_its_share() -> None:
+    place = Place(in_flight_events=20, configured=2)
+    place.carry(ILL, 4)
+    place.answer(NO_TOKEN)
+
+    assert place.flow().read_max == 6
+
+
+def test_what_filled_the_house_before_its_trouble_goes_back_to_kafka() -> None:
+    place = Place(in_flight_events=20, configured=2, full=True)
+    place.carry(ILL, 20)
+    place.answer(NO_TOKEN)
+
+    assert place.flow().given_back == [ZERO]
+
+
+def test_a_partition_that_others_share_does_not_go_back() -> None:
+    place = Place(in_flight_events=20, configured=2, full=True)
+    place.carry(WELL, 1)
+    place.answer(Accepted(None))
+    place.carry(ILL, 20)
+    place.answer(NO_TOKEN)
+
+    assert place.flow().given_back == []
+
+
+def test_nothing_goes_back_while_a_request_is_out() -> None:
+    place = Place(in_flight_events=20, configured=2, full=True)
+    place.carry(ILL, 20)
+    place.answer(NO_TOKEN)
+    due = place.deliveries.advance(1000.0, NOW_MS)
+    assert len(due.requests) == 1
+
+    assert place.flow().given_back == []

@@ -112,6 +112,20 @@ def test_an_exception_is_a_field_and_not_more_lines() -> None:
     assert "ValueError: invalid literal" in line["exception"]
 
 
+def test_an_exception_that_a_library_logs_is_a_field_too() -> None:
+    stream = io.StringIO()
+    configure_logs(level="info", log_format="json", stream=stream)
+
+    try:
+        int("why")
+    except ValueError:
+        logging.getLogger("theirs").exception("it broke")
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("it broke", "error")
+    assert "ValueError: invalid literal" in line["exception"]
+
+
 def test_for_people_lines_are_columns_and_coloured_on_a_terminal_only() -> None:
     plain, terminal = io.StringIO(), Terminal()
 

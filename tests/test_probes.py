@@ -134,6 +134,34 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
         )
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has a loopback address of version 6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_address_of_ip_version_six_is_listened_on() -> None:
+    probes = Probes(
+        host="::1",
+        port=0,
+        registry=CollectorRegistry(),
+        health=lambda: Health(live=True, ready=True, facts={}),
+    )
+    probes.start()
+    client = HTTPConnection("::1", urlsplit(probes.address).port, timeout=10)
+
+    client.request("GET", "/livez")
+
+    assert client.getresponse().status == 200
+    assert probes.address.startswith("http://[::1]:")
+    client.close()
+    probes.stop()
+
+
 def test_stopping_frees_the_port() -> None:
     house = House()
     port = urlsplit(house.probes.address).port

@@ -151,3 +151,33 @@ def test_a_dead_letter_not_yet_produced_is_forgotten_with_its_tenure() -> None:
 
     assert home.dead_letters.places == [(0, 0)]
     assert len(home.letters) == 0
+
+
+def test_a_failed_letter_of_a_tenure_that_is_over_is_not_produced_again() -> None:
+    home = house(grace_seconds=1.0)
+    home.garbage(0)
+    home.dead_letters.silent = True
+    home.run(1)
+    home.source.revoke(0)
+    home.run(3)
+    home.dead_letters.silent, home.dead_letters.failing = False, "_MSG_TIMED_OUT"
+
+    home.run(60)
+
+    assert len(home.dead_letters.produced) == 1
+    assert len(home.letters) == 0
+
+
+def test_a_letter_too_large_of_a_tenure_that_is_over_pauses_nothing() -> None:
+    home = house(grace_seconds=1.0)
+    home.garbage(0)
+    home.dead_letters.silent = True
+    home.run(1)
+    home.source.lose(0)
+    home.run(3)
+    home.dead_letters.silent, home.dead_letters.bytes_max = False, 20
+
+    home.source.lose(1)
+    home.run(3)
+
+    assert home.letters.too_large == frozenset()

@@ -4,9 +4,13 @@ its oldest events given up into the dead letters, from where they can be replaye
 suffers.
 """
 
+import pytest
+from pydantic import SecretStr
+
+from consumer.model import PixelId
 from tests.fakes.dead_letters import header
 from tests.fakes.house import CRM, SHOP, FakeHouse, house
-from tests.fakes.meta import expired_token
+from tests.fakes.meta import Reply, expired_token, outage
 
 SPILL_AFTER = 300.0
 
@@ -37,6 +41,110 @@ def test_a_halted_destination_is_probed_with_single_events() -> None:
     home.settle_all(400)
     assert set(home.meta.accepted.values()) == {1}
     assert len(home.meta.accepted) == 50
+
+
+class Tokens:
+    """What stands in the token files; satisfies what ``Pipeline.nudge`` asks."""
+
+    def __init__(self) -> None:
+        self.by_destination = {SHOP: SecretStr("shop-1"), CRM: SecretStr("crm-1")}
+
+    def of(self, destination: PixelId) -> SecretStr | None:
+        return self.by_destination.get(destination)
+
+    def change(self, destination: PixelId) -> None:
+        """A new one, with which Meta has no quarrel."""
+        before = self.by_destination[destination].get_secret_value()
+        self.by_destination[destination] = SecretStr(f"{before}-and-more")
+
+
+def nudged(home: FakeHouse, tokens: Tokens, seconds: float) -> None:
+    """Turn the loop for so long and look at the tokens every five seconds, as a member does."""
+    until = home.clock.now() + seconds
+    while home.clock.now() < until:
+        home.pipeline.nudge(tokens.of)
+        home.run(5)
+
+
+def halted(home: FakeHouse, tokens: Tokens) -> int:
+    """Events of CRM wait behind an expired token, with minutes until the next probe; how many
+    requests there were."""
+    home.publish(0, events=50, destination=CRM)
+    home.meta.standing[CRM] = expired_token()
+    # Probed after 5, 15, 35, 75, 155 and 315 seconds, then only after 300 more.
+    nudged(home, tokens, 330)
+    return len(home.meta.seen)
+
+
+def test_a_new_token_ends_a_halt_at_once() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+    home.meta.standing.clear()
+    nudged(home, tokens, 60)
+    assert len(home.meta.seen) == before, "the token is the same: the next probe is not due"
+
+    tokens.change(CRM)
+    nudged(home, tokens, 5)
+
+    assert len(home.meta.seen[before].places) == 1, "a probe first"
+    assert set(home.meta.accepted.values()) == {1}
+    assert len(home.meta.accepted) == 50
+    assert not home.dead_letters.produced
+
+
+def test_a_new_token_that_is_no_better_is_one_probe_and_waits_again() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+
+    tokens.change(CRM)
+    nudged(home, tokens, 60)
+
+    assert [len(seen.places) for seen in home.meta.seen[before:]] == [1]
+    assert not home.dead_letters.produced
+    tokens.change(CRM)
+    home.meta.standing.clear()
+    nudged(home, tokens, 5)
+    assert len(home.meta.accepted) == 50
+
+
+def test_the_new_token_of_one_destination_is_no_reason_to_probe_another() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+
+    tokens.change(SHOP)
+    del tokens.by_destination[SHOP]
+    nudged(home, tokens, 60)
+
+    assert len(home.meta.seen) == before
+
+
+def test_a_token_that_goes_away_and_comes_back_is_tried() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+    given = tokens.by_destination.pop(CRM)
+    nudged(home, tokens, 5)
+    home.meta.standing.clear()
+
+    tokens.by_destination[CRM] = given
+    nudged(home, tokens, 5)
+
+    assert len(home.meta.seen) > before
+    assert len(home.meta.accepted) == 50
+
+
+def test_each_halt_compares_with_the_token_of_its_own_time() -> None:
+    home, tokens = house(), Tokens()
+    halted(home, tokens)
+    home.meta.standing.clear()
+    tokens.change(CRM)
+    nudged(home, tokens, 10)
+    tokens.change(CRM)
+    nudged(home, tokens, 10)
+    before = halted(home, tokens)
+
+    nudged(home, tokens, 60)
+
+    assert len(home.meta.seen) == before, "what changed before this halt is not news"
 
 
 def test_a_halted_destination_does_not_delay_the_others_on_its_partitions() -> None:
@@ -105,7 +213,7 @@ def test_the_oldest_events_are_spilled_first() -> None:
     assert spilled
     still_open = {
         (event.record.partition.partition, event.record.offset)
-        for event in home.deliveries.waiting(CRM)
+        for event in home.deliveries.outboxes[CRM].waiting()
     }
     # One event is out as a probe and keeps its place; of the others the spilled ones are older.
     newest = max(spilled)
@@ -164,3 +272,22 @@ def test_the_uncommitted_bound_spills_a_halted_destination_at_once() -> None:
     assert home.dead_letters.places == [first]
     assert home.committed(0) == 401
     assert not home.source.paused
+
+
+@pytest.mark.parametrize("answer", [expired_token(), outage()])
+def test_a_destination_that_filled_the_house_before_its_trouble_starves_nobody(
+    answer: Reply,
+) -> None:
+    home = house(in_flight_events=3000)
+    home.meta.standing[CRM] = answer
+    home.publish(0, events=5000, destination=CRM)
+    places = home.publish(1, events=10, destination=SHOP)
+
+    home.run(120)
+
+    assert all(home.meta.accepted[place] == 1 for place in places)
+    assert home.ledger.open_records <= 3000
+    assert not home.dead_letters.produced
+    home.meta.standing.clear()
+    home.settle_all(900)
+    assert len(home.meta.accepted) == 5010

@@ -149,13 +149,13 @@ def test_nothing_of_a_tenure_that_is_over_is_kept() -> None:
     home.publish(0, events=3, eventTime=home.clock.now_ms() + 200_000)
     home.publish(0, events=3)
     home.run(0.3)
-    assert len(list(home.deliveries.waiting(CRM))) == 3
+    assert len(list(home.deliveries.outboxes[CRM].waiting())) == 3
     home.source.lose(0)
 
     home.pipeline.turn()
 
     assert home.ledger.open_records == 0
-    assert not list(home.deliveries.waiting(CRM))
+    assert not list(home.deliveries.outboxes[CRM].waiting())
     assert not home.deliveries.can_progress
     assert "0 held" in repr(home.deliveries)
     assert home.metric("conversions_in_flight_bytes") == 0

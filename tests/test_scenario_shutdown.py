@@ -123,3 +123,13 @@ def test_a_crash_repeats_events_under_the_same_ids_and_loses_none() -> None:
     assert sorted(after.meta.accepted) == places
     first, second = home.meta.seen[0].request.events, after.meta.seen[0].request.events
     assert [event.event_id for event in first] == [event.event_id for event in second]
+
+
+def test_reading_that_fails_during_the_drain_does_not_end_it() -> None:
+    home = house()
+    home.publish(0, events=10)
+    home.run(0.3)
+    home.source.fail_read(dropping=0)
+
+    assert home.pipeline.close() == 0
+    assert home.committed(0) == 10

@@ -115,7 +115,10 @@ def test_a_registry_that_is_not_there_is_an_error_without_its_address() -> None:
         (500, b'{"error_code": 50001, "message": "store"}'),
         (401, b'{"error_code": 401, "message": "canary0123456789"}'),
         (403, b"<html>"),
+        (404, b"<html>"),
+        (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}'),
         (200, b"<html>"),
+        (200, b"{}"),
         (200, b'{"schema": "syntax = \\"proto3\\";", "schemaType": "PROTOBUF"}'),
     ],
 )
@@ -244,7 +247,20 @@ def test_one_schema_that_cannot_be_fetched_does_not_hold_up_another() -> None:
         assert isinstance(schemas.plan_for(8), ReadPlan)
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"type": "record"}', '"no such type"', "3"])
+ODD_LOGICAL_TYPE = json.dumps(
+    {
+        "type": "record",
+        "name": "A",
+        "fields": [{"name": "eventTime", "type": {"type": "long", "logicalType": 5}}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[" * 100_000, '{"type": "record"}', '"no such type"', "3", ODD_LOGICAL_TYPE],
+    ids=["half", "deep", "nameless", "unknown", "number", "odd logical type"],
+)
 def test_a_schema_that_is_none_is_unusable_for_good(text: str) -> None:
     registry = Scripted({7: [text]})
 
@@ -343,7 +359,7 @@ def test_schemas_of_a_folder_are_known_by_their_fingerprints(tmp_path: Path) -> 
     assert all(isinstance(plan, ReadPlan) for plan in plans.values())
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff"])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"type": "record"}', b"[" * 100_000])
 def test_a_file_that_is_no_schema_is_told_by_its_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.avsc").write_bytes(content)
 

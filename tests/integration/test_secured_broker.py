@@ -238,12 +238,13 @@ def set_password(kafka: KafkaBroker, user: User) -> None:
 
 def refused_again(running: Running, port: int) -> None:
     """Wait until it has been refused a few times more."""
-    before = errors(running, port)
-    running.wait_until(lambda: errors(running, port) >= before + ATTEMPTS, 60, "more attempts")
+    before = refusals(running, port)
+    running.wait_until(lambda: refusals(running, port) >= before + ATTEMPTS, 60, "more attempts")
 
 
-def errors(running: Running, port: int) -> float:
-    return running.metrics(port).value("conversions_kafka_errors_total") or 0.0
+def refusals(running: Running, port: int) -> float:
+    """Errors of the group's member that are not about a broker being away."""
+    return running.metrics(port).value("conversions_kafka_errors_total", kind="other") or 0.0
 
 
 def errors_told(running: Running, about: str) -> list[str]:
