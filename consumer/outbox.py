@@ -203,6 +203,9 @@ class Outbox:
         if parcel is None:
             return []
         settled: list[Delivered | Rejected] = []
+        if not isinstance(verdict, Accepted):
+            # What stays was in this request; of an accepted one nothing stays that was in it.
+            parcel.request_id = request_id
         if _may_have_counted(verdict) and parcel.first_sent_at_ms is None:
             parcel.first_sent_at_ms = parcel.sent_at_ms
         match verdict:
@@ -296,7 +299,7 @@ class Outbox:
         self._requests += 1
         request_id = f"{parcel.batch_id}.{self._requests}"
         parcel.attempts += 1
-        parcel.request_id, parcel.sent_at_ms = request_id, now_ms
+        parcel.sent_at_ms = now_ms
         if parcel.isolation is not None:
             parcel.isolation_requests += 1
         self._in_flight[request_id] = parcel

@@ -399,3 +399,16 @@ def test_a_tenure_that_ends_at_any_moment_writes_no_more_and_holds_up_no_other(
     assert len({letter.record.offset for letter in returned}) == len(returned)
     assert box.too_large == frozenset()
     assert len(box) == 0
+
+
+def test_a_box_whose_last_letter_was_forgotten_in_flight_and_failed_is_not_failing() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0), rejected(1))
+    box.advance(0.0)
+    topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+    box.advance(0.0)
+    box.forget(lambda tenure: True)
+    topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
+    box.advance(0.0)
+    assert len(box) == 0
+    assert box.failing is None

@@ -1198,3 +1198,51 @@ def test_a_tenure_that_ends_at_any_moment_is_not_sent_again_and_takes_nothing_wi
     }
     if Answer.TOO_MUCH not in {answer for _, answer, _ in turns}:
         assert refused <= bad
+
+
+def test_the_request_named_by_a_rejected_event_is_one_that_it_was_in() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    untraced = Refused(MetaError(http_status=400, code=100))
+    whole = the_one(box)
+    box.answered(whole.request_id, untraced, 0.0)
+    half = the_one(box)
+    settled = box.answered(half.request_id, ACCEPTED, 0.0)
+    (bad,) = [one for one in settled if isinstance(one, Rejected)]
+    assert bad.event_id not in ids(half.events)
+    assert bad.request_id == whole.request_id
+
+
+def test_a_nudge_does_not_shorten_a_throttle_that_a_halt_fell_into() -> None:
+    box = outbox(requests_max=2)
+    for n in range(2):
+        box.offer(a_batch(some_events(1), batch_id=str(n)))
+    a, b = sent(box)
+    box.answered(a.request_id, throttled(600), 0.0)
+    box.answered(b.request_id, NO_TOKEN, 0.0)
+    box.nudge(1.0)
+    assert sent(box, 1.0) == []
+
+
+def test_what_is_accepted_late_ends_a_halt_but_not_a_throttle() -> None:
+    box = outbox(requests_max=3)
+    for n in range(4):
+        box.offer(a_batch(some_events(1), batch_id=str(n)))
+    a, b, c = sent(box)
+    box.answered(a.request_id, throttled(600), 0.0)
+    box.answered(b.request_id, NO_TOKEN, 0.0)
+    box.answered(c.request_id, ACCEPTED, 0.0)
+    assert not box.can_progress
+    box.nudge(1.0)
+    assert sent(box, 1.0) == []
+
+
+def test_what_was_forgotten_or_spilled_is_not_carried_any_more() -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__)
+    box.offer(a_batch(some_events(4)))
+    answer_once(box, NO_TOKEN)
+    over.add(1)
+    box.forget()
+    assert list(box.waiting()) == []
+    assert box.carried() == (0, 0, frozenset())

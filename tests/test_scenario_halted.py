@@ -140,10 +140,15 @@ def test_each_halt_compares_with_the_token_of_its_own_time() -> None:
     nudged(home, tokens, 10)
     tokens.change(CRM)
     nudged(home, tokens, 10)
-    before = halted(home, tokens)
+    home.publish(0, destination=CRM)
+    home.meta.standing[CRM] = expired_token()
+    home.run(2)
+    before = len(home.meta.seen)
 
-    nudged(home, tokens, 60)
+    home.pipeline.nudge(tokens.of)
+    home.run(2)
 
+    assert home.deliveries.outboxes[CRM].halted is not None
     assert len(home.meta.seen) == before, "what changed before this halt is not news"
 
 

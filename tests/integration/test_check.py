@@ -253,6 +253,26 @@ def test_a_wrong_token_fails(bench: Bench, check: Check) -> None:
     assert "CONVERSIONS_ACCESS_TOKEN" in told.findings[f"pixel {PIXEL}"]["advice"]
 
 
+@pytest.mark.parametrize(("behind", "verdict"), [(120, "warning"), (400, "failed")])
+def test_a_clock_that_goes_wrong_is_seen_by_metas_answers(
+    bench: Bench, check: Check, behind: int, verdict: str
+) -> None:
+    meta = Emulator(
+        EmulatorConfig(
+            host="127.0.0.1",
+            port=0,
+            pixels={PIXEL: frozenset({TOKEN})},
+            clock=lambda: time.time() + behind,
+        )
+    )
+    meta.start()
+    told = check(bench.build(), CONVERSIONS_GRAPH_URL=meta.url)
+    meta.stop()
+
+    assert told.not_green == {"clock": verdict}
+    assert "seconds behind Meta's" in told.findings["clock"]["told"]
+
+
 def test_an_unknown_pixel_is_warned_of_because_reading_may_be_what_is_missing(
     bench: Bench, check: Check
 ) -> None:
