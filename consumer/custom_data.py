@@ -135,7 +135,7 @@ def _free_object(given: Any) -> Mapping[str, Any] | None:
     if not isinstance(given, Mapping):
         return None
     try:
-        orjson.dumps(given)
+        orjson.dumps([[given]])  # as deep as it lies within the event
     except TypeError:  # nested deeper than can be written, say
         return None
     return given

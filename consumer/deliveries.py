@@ -52,7 +52,7 @@ class Deliveries:
         self._closed: list[Batch] = []
         self._swept_at = 0.0
         self._draining = False
-        self._tokens_at_halt: dict[PixelId, object] = {}
+        self._tokens_seen: dict[PixelId, object] = {}
         self.outboxes: dict[PixelId, Outbox] = {}
 
     def __repr__(self) -> str:
@@ -124,14 +124,12 @@ class Deliveries:
             outbox.forget()
 
     def nudge(self, token_of: Callable[[PixelId], object], now: float) -> None:
-        """Try a halted destination again at once when its token is another than when it halted."""
+        """Try a halted destination again at once when its token is another than before."""
         for outbox in self.outboxes.values():
-            if outbox.halted is None:
-                self._tokens_at_halt.pop(outbox.destination, None)
-                continue
             token = token_of(outbox.destination)
-            if self._tokens_at_halt.setdefault(outbox.destination, token) != token:
-                self._tokens_at_halt[outbox.destination] = token
+            before = self._tokens_seen.setdefault(outbox.destination, token)
+            self._tokens_seen[outbox.destination] = token
+            if outbox.halted is not None and token != before:
                 outbox.nudge(now)
 
     def carried(self, destination: PixelId) -> Carried:

@@ -627,3 +627,10 @@ def test_nothing_that_travels_shows_the_person() -> None:
     for each in (given, found, refused, outcome(event(consent={"adUserData": "DENIED"}))):
         assert CANARY not in repr(each)
     assert CANARY.encode() not in found.body
+
+
+@pytest.mark.parametrize("depth", range(249, 259))
+def test_custom_data_as_deep_as_json_can_be_written_never_raises(depth: int) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+
+    assert isinstance(outcome(event(customDataJson=nested)), Prepared)
