@@ -19,7 +19,7 @@ from consumer.model import (
     TopicPartition,
     Verdict,
 )
-from consumer.outbox import Outbox
+from consumer.outbox import Outbox, Place
 from consumer.window import Windows
 
 SWEEP_SECONDS = 10.0
@@ -52,6 +52,7 @@ class Deliveries:
         self._closed: list[Batch] = []
         self._swept_at = 0.0
         self._draining = False
+        self._first_sent: dict[Place, int] = {}
         self._tokens_seen: dict[PixelId, object] = {}
         self.outboxes: dict[PixelId, Outbox] = {}
 
@@ -86,7 +87,8 @@ class Deliveries:
         self._closed += self._windows.close_all() if self._draining else self._windows.due(now)
         closed, self._closed = self._closed, []
         for batch in closed:
-            self._outbox(batch.key.destination).offer(batch)
+            first_sent_at_ms = self._first_sent_of(batch) if self._first_sent else None
+            self._outbox(batch.key.destination).offer(batch, first_sent_at_ms=first_sent_at_ms)
         requests: list[Request] = []
         rejected: list[Rejected] = []
         sweeping = now - self._swept_at >= SWEEP_SECONDS
@@ -114,14 +116,34 @@ class Deliveries:
         """From now on every window closes at once."""
         self._draining = True
 
-    def forget(self) -> None:
-        """Drop everything whose tenure is over."""
-        held = [entry for entry in self._held if not self._is_over(entry[2].record.tenure)]
-        heapq.heapify(held)
-        self._held = held
-        self._windows.forget(self._is_over)
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        """Drop everything whose tenure is over: that of these partitions."""
+        self._first_sent = {
+            place: time for place, time in self._first_sent.items() if place[0] not in partitions
+        }
+        self._drop(lambda event: self._is_over(event.record.tenure))
         for outbox in self.outboxes.values():
             outbox.forget()
+
+    def give_back(self, partition: TopicPartition, offset: int) -> None:
+        """Drop the events of a partition from an offset on; they are read again later."""
+
+        def gone(event: Prepared) -> bool:
+            return event.record.partition == partition and event.record.offset >= offset
+
+        self._drop(gone)
+        for outbox in self.outboxes.values():
+            self._first_sent |= outbox.give_back(gone)
+
+    def _first_sent_of(self, batch: Batch) -> int | None:
+        places = ((event.record.partition, event.record.offset) for event in batch.events)
+        times = [self._first_sent.pop(place, None) for place in places]
+        return min((time for time in times if time is not None), default=None)
+
+    def _drop(self, gone: Callable[[Prepared], bool]) -> None:
+        self._held = [entry for entry in self._held if not gone(entry[2])]
+        heapq.heapify(self._held)
+        self._windows.forget(gone)
 
     def nudge(self, token_of: Callable[[PixelId], object], now: float) -> None:
         """Try a halted destination again at once when its token is another than before."""

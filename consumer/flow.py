@@ -3,7 +3,7 @@
 Pure: looks at the ledger and the outboxes, and decides. The order is the one that hurts least: a
 destination in trouble may hold up to its share of the in-flight limits; then the partitions that
 carry it pause; what it holds beyond its share goes back to Kafka, where nobody else is concerned;
-and only one that has been halted for long, and that keeps a healthy destination waiting, is
+and only one that has been in trouble for long, and keeps a healthy destination waiting, is
 spilled into the dead letters, oldest events first.
 """
 
@@ -19,6 +19,9 @@ from consumer.settle import Ledger
 SLOW_SECONDS = 5.0
 """A request that is out for longer makes its destination count as one in trouble."""
 
+
+EVIDENCE_SECONDS = 10.0
+"""So shortly before somebody's trouble an acceptance still speaks for somebody else."""
 
 READ_RECORDS_MAX = 1000
 
@@ -131,19 +134,28 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
                 if house.seen.get(partition) == {outbox.destination}
             ]
         if (
-            outbox.halted_at is not None
-            and now - outbox.halted_at >= limits.spill_after_seconds
+            outbox.trouble_since is not None
+            and now - outbox.trouble_since >= limits.spill_after_seconds
             and _others_wait(outbox, carried.partitions, house)
         ):
             flow.spills.append(Spill(outbox, max(1, carried.events // 4), lambda _: True))
 
 
 def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: House) -> bool:
-    """Whether a destination that is not halted itself shares these partitions. If all of them
-    are halted there is nobody to make room for, and the whole topic would be dead-lettered."""
+    """Whether a healthy destination shares these partitions. If none does there is nobody to make
+    room for, and the whole topic would be dead-lettered."""
     for destination in {d for partition in partitions for d in house.seen.get(partition, ())}:
         other = house.deliveries.outboxes.get(destination)
-        if destination != outbox.destination and (other is None or other.halted is None):
+        if destination == outbox.destination:
+            continue
+        if outbox.halted is not None and (other is None or other.halted is None):
+            return True
+        # Trouble that is not the destination's own may be everybody's: an outage of Meta. Then
+        # only who was accepted around then, and not refused since, counts as well.
+        began_at = outbox.trouble_since
+        if other is None or began_at is None or other.trouble_since is not None:
+            continue
+        if other.accepted_at > began_at - EVIDENCE_SECONDS:
             return True
     return False
 

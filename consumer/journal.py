@@ -54,6 +54,7 @@ class Journal:
         self._troubles: set[str] = set()
         self._spilled: set[PixelId] = set()
         self._lost: dict[TopicPartition, int] = {}
+        self._beyond: set[TopicPartition] = set()
 
     def rebalanced(self, kind: str, partitions: Collection[TopicPartition]) -> None:
         """Partitions came or went: ``kind`` is assigned, revoked or lost."""
@@ -119,9 +120,9 @@ class Journal:
             events=events,
         )
 
-    def given_back(self, partition: TopicPartition, records: int) -> None:
+    def given_back(self, partition: TopicPartition, offset: int) -> None:
         """Records of a destination in trouble are forgotten, to be read again later."""
-        self.log.info("giving records back to Kafka", partition=str(partition), records=records)
+        self.log.info("giving records back to Kafka", partition=str(partition), offset=offset)
 
     def prepared(self, event: Prepared) -> None:
         """An event is ready to be sent."""
@@ -208,8 +209,15 @@ class Journal:
         lags: dict[TopicPartition, int] = {}
         for partition, end in ends.items():
             position = next_commit.get(partition, end.committed)
-            if position is not None and not end.low <= position <= end.high:
+            if position is not None and position < end.low:
                 self._offset_gone(partition, position, end)
+            if position is not None and position > end.high:
+                # The end is a moment older than the position: only twice in a row is it news.
+                if partition in self._beyond:
+                    self._offset_gone(partition, position, end)
+                self._beyond.add(partition)
+            else:
+                self._beyond.discard(partition)
             start = end.low if position is None else min(max(position, end.low), end.high)
             lags[partition] = end.high - start
         self.metrics.lag(lags)

@@ -5,6 +5,7 @@ and are gone. What a callback meets is kept, and told to the loop afterwards.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -19,11 +20,12 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from consumer.kafka_dead_letters import KafkaDeadLetters
-from consumer.kafka_refusal import KafkaRefuses, configuring
+from consumer.kafka_refusal import KafkaBroken, KafkaRefuses, configuring
 from consumer.model import (
     ClientError,
     CommitReport,
     EndOfPartition,
+    Header,
     ReadFailed,
     Record,
     TopicPartition,
@@ -41,10 +43,6 @@ _UNREACHABLE = {
 }
 
 
-class KafkaBroken(Exception):
-    """The client cannot go on: it was fenced, or a callback of ours failed. The process ends."""
-
-
 class KafkaSource:
     """One member of the consumer group."""
 
@@ -52,6 +50,7 @@ class KafkaSource:
         self._commits: list[CommitReport] = []
         self._errors: list[ClientError] = []
         self._fault: BaseException | None = None
+        self._stuck = False
         self._known: dict[tuple[str, int], TopicPartition] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
         callbacks = {
@@ -134,14 +133,27 @@ class KafkaSource:
         except KafkaException as error:
             self._refused(offsets, error)
 
-    def commit_now(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit and wait for the answer, before partitions are given up."""
+    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float) -> None:
+        """Commit and wait for the answer, at most this long: before partitions are given up.
+
+        The client's own call has no limit while no broker answers, and lets no signal through.
+        """
+        call = threading.Thread(target=self._commit, args=(offsets,), daemon=True)
+        call.start()
+        call.join(seconds)
+        if call.is_alive():
+            self._stuck = True
+            self._commits += [CommitReport(p, o, "_TIMED_OUT") for p, o in offsets.items()]
+
+    def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:
             committed = self._consumer.commit(offsets=_kafka(offsets), asynchronous=False)
         except KafkaException as error:
             self._refused(offsets, error)
-            return
-        self._on_commit(None, committed)
+        except Exception as error:
+            self._commits += [CommitReport(p, o, type(error).__name__) for p, o in offsets.items()]
+        else:
+            self._on_commit(None, committed)
 
     def commit_reports(self) -> list[CommitReport]:
         """Answers to commits since the last call."""
@@ -163,20 +175,24 @@ class KafkaSource:
         self._errors.append(ClientError(error.name(), error.str(), unreachable))
 
     def close(self) -> None:
-        """Leave the group (a static member stays in it, by Kafka's design)."""
-        self._consumer.close()
+        """Leave the group (a static member stays in it, by Kafka's design).
+
+        Not while a commit hangs: the brokers are away, and find out by themselves.
+        """
+        if not self._stuck:
+            self._consumer.close()
 
     def _record(self, message: Message) -> Record:
         partition = self._partition(message)
         kind, timestamp_ms = message.timestamp()
-        headers = message.headers()
+        headers = _headers(message)
         return Record(
             partition,
             _offset(message),
             -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
             message.key(),
             message.value(),
-            tuple(headers) if headers else (),  # type: ignore[arg-type]
+            headers,
             self._tenure_of(partition) or 0,
         )
 
@@ -236,6 +252,16 @@ class KafkaSource:
             if isinstance(fault, KafkaBroken):
                 raise fault
             raise KafkaBroken(f"a callback failed: {type(fault).__name__}") from fault
+
+
+def _headers(message: Message) -> tuple[Header, ...]:
+    """The headers; none where a name is no UTF-8, which the client cannot read: an event without
+    its headers is still an event."""
+    try:
+        headers: Any = message.headers()
+    except Exception:
+        return ()
+    return tuple(headers) if headers else ()
 
 
 def _offset(message: Message) -> int:

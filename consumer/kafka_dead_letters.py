@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.dead_letter import DeadLetter
-from consumer.kafka_refusal import configuring
+from consumer.kafka_refusal import KafkaBroken, configuring
 from consumer.letter_box import Report, Writing
 
 
@@ -28,6 +28,7 @@ class KafkaDeadLetters:
         """``heard`` is told what the client reports; it must not raise."""
         self._topic = topic
         self._reports: list[Report] = []
+        self._broken: KafkaError | None = None
         with configuring("producer"):
             self._producer = Producer({**configuration, "error_cb": heard}, logger=logger)
 
@@ -57,9 +58,17 @@ class KafkaDeadLetters:
 
     def reports(self) -> list[Report]:
         """What became of dead letters since the last call."""
-        self._producer.poll(0)
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            self._broken = error.args[0]
         reports, self._reports = self._reports, []
         return reports
+
+    def raise_if_broken(self) -> None:
+        """KafkaBroken when the idempotent producer can never write again; a restart can."""
+        if self._broken is not None and self._broken.fatal():
+            raise KafkaBroken(f"the dead-letter producer: {self._broken.name()}")
 
     def set_credentials(self, username: str, password: str) -> None:
         """Log in with these from the next connection on; those that are there stay."""

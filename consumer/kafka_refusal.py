@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException
 
 
+class KafkaBroken(Exception):
+    """The client cannot go on: it was fenced, or a callback of ours failed. The process ends."""
+
+
 class KafkaRefuses(Exception):
     """librdkafka does not take the configuration."""
 

@@ -46,6 +46,7 @@ class DeadLetters(Protocol):
 class _Letter:
     rejected: Rejected
     failed_at_ms: int
+    alone: bool = False
     brief: bool = False
     forgotten: bool = False
 
@@ -57,6 +58,8 @@ class LetterBox:
         self._dead_letters = dead_letters
         self._letters: dict[int, _Letter] = {}
         self._due: deque[int] = deque()
+        self._alone: deque[int] = deque()
+        self._out: set[int] = set()
         self._later: list[tuple[float, int]] = []
         self._too_large: dict[int, TopicPartition] = {}
         self._tickets = 0
@@ -88,15 +91,16 @@ class LetterBox:
             if (letter := self._reported(report, now)) is not None
         ]
         while self._later and self._later[0][0] <= now:
-            self._due.append(heapq.heappop(self._later)[1])
-        while self._due and self._produce(self._due[0]):
-            self._due.popleft()
+            ticket = heapq.heappop(self._later)[1]
+            large = ticket in self._letters and self._letters[ticket].alone
+            (self._alone if large else self._due).append(ticket)
+        self._produce_due()
         return written
 
     def forget(self, is_over: Callable[[int], bool]) -> None:
         """Drop what belongs to tenures that are over: the next owner rejects it. What has been
         produced stays until its report, and is not produced again."""
-        waiting = {*self._due, *(ticket for _, ticket in self._later)}
+        waiting = {*self._due, *self._alone, *(ticket for _, ticket in self._later)}
         for ticket, letter in list(self._letters.items()):
             if is_over(letter.rejected.record.tenure):
                 letter.forgotten = True
@@ -111,14 +115,27 @@ class LetterBox:
         failures, self._failures = self._failures, []
         return failures
 
+    def _produce_due(self) -> None:
+        while self._alone and not self._out:
+            # The brokers' limit is on what travels together: large ones go one by one.
+            if not self._produce(self._alone[0]):
+                return
+            self._alone.popleft()
+        while self._due and not self._alone and self._produce(self._due[0]):
+            self._due.popleft()
+
     def _produce(self, ticket: int) -> bool:
         letter = self._letters.get(ticket)
         if letter is None:
             return True
         record = dead_letter(letter.rejected, failed_at_ms=letter.failed_at_ms, brief=letter.brief)
-        return self._dead_letters.produce(record, ticket)
+        produced = self._dead_letters.produce(record, ticket)
+        if produced:
+            self._out.add(ticket)
+        return produced
 
     def _reported(self, report: Report, now: float) -> _Letter | None:
+        self._out.discard(report.ticket)
         letter = self._letters.get(report.ticket)
         if letter is None:
             return None
@@ -132,9 +149,12 @@ class LetterBox:
             if not self._letters:
                 self.failing = None
             return None
-        if report.writing is Writing.TOO_LARGE and not letter.brief:
+        if report.writing is Writing.TOO_LARGE and not letter.alone:
+            letter.alone = True
+            self._alone.append(report.ticket)
+        elif report.writing is Writing.TOO_LARGE and not letter.brief:
             letter.brief = True  # once more at once, with the headers that replay needs
-            self._due.append(report.ticket)
+            self._alone.append(report.ticket)
         elif report.writing is Writing.TOO_LARGE:
             self._too_large[report.ticket] = letter.rejected.record.partition
             heapq.heappush(self._later, (now + TOO_LARGE_AGAIN_SECONDS, report.ticket))

@@ -79,7 +79,11 @@ class Member:
         self._ledger = Ledger()
         self._deliveries = self._build_deliveries(settings)
         self._meta = self._build_meta(settings, self._tokens)
-        self._senders = Senders(post=self._meta.post, threads_max=SENDER_THREADS_MAX)
+        self._senders = Senders(
+            post=self._meta.post,
+            threads_max=SENDER_THREADS_MAX,
+            give_up_seconds=3 * settings.request_timeout_seconds,
+        )
         self._schemas = Schemas(
             registry=registry or _registry(settings),
             local=local_schemas(settings.schemas_dir),
@@ -134,6 +138,7 @@ class Member:
             while not self._stopping.is_set():
                 self._pipeline.turn()
                 self._look_around()
+                self._dead_letters.raise_if_broken()
             self._log.info("draining", open=self._ledger.open_records)
             left = self._pipeline.close()
             self._log.info("stopped", left_uncommitted=left)

@@ -37,6 +37,9 @@ class Origin(NamedTuple):
 
 Header = tuple[str, bytes | None]
 
+EVENT_BYTES = 1500
+"""What a prepared event and the objects around it occupy, about."""
+
 
 class Record(NamedTuple):
     """One Kafka record, with the tenure (one assignment of its partition) that it was read in.
@@ -58,8 +61,11 @@ class Record(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """What the record occupies: value and key, and a flat charge for the objects around it."""
-        return len(self.value or b"") + len(self.key or b"") + 200
+        """What the record occupies: its own bytes, and a flat charge for the event made of it."""
+        own = len(self.value or b"") + len(self.key or b"")
+        if self.headers:
+            own += sum(len(name) + len(value or b"") for name, value in self.headers)
+        return own + EVENT_BYTES
 
 
 class EndOfPartition(NamedTuple):

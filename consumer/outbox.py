@@ -30,6 +30,7 @@ from consumer.model import (
     Retry,
     Split,
     Throttled,
+    TopicPartition,
     Verdict,
     WindowKey,
 )
@@ -41,8 +42,18 @@ PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
 AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
 """Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
 
+UNCLEAR_MAX = 4
+"""So often one request may fail without a clear answer while Meta takes others."""
+
+LATE_EVERY = 10
+"""Every so many requests what is late goes first, or a backlog would starve it."""
+
 REFUSED_ALONE_MAX = 11
 """So many different events refused alone, and none accepted: it is not the events."""
+
+
+Place = tuple[TopicPartition, int]
+"""A record's partition and offset."""
 
 
 class OutboxState(Enum):
@@ -74,6 +85,8 @@ class _Parcel:
     attempts: int = 0
     incomplete: int = 0
     reduce: int = 0
+    unclear: int = 0
+    others_accepted: int = 0
     request_id: str | None = None
     sent_at_ms: int = 0
     first_sent_at_ms: int | None = None
@@ -136,9 +149,11 @@ class Outbox:
         self._open_at = 0.0
         self._throttled_until = 0.0
         self._refused_alone: set[str] = set()
+        self._accepted_requests = 0
         self.state = OutboxState.READY
         self.halted: Halted | None = None
-        self.halted_at: float | None = None
+        self.trouble_since: float | None = None
+        self.accepted_at = float("-inf")
 
     def __repr__(self) -> str:
         return (
@@ -173,15 +188,30 @@ class Outbox:
             partitions=frozenset().union(*(parcel.carried.partitions for parcel in parcels)),
         )
 
+    def give_back(self, gone: Callable[[Prepared], bool]) -> dict[Place, int]:
+        """Forget what is read again later; nothing of it is in flight. Returns when those events
+        were first sent that Meta may have counted, which must not be forgotten."""
+        first_sent: dict[Place, int] = {}
+        for parcel in self._queued():
+            if parcel.first_sent_at_ms is not None:
+                given = (event.record for event in parcel.waiting() if gone(event))
+                first_sent |= {(r.partition, r.offset): parcel.first_sent_at_ms for r in given}
+            parcel.forget(gone)
+        return first_sent
+
     def waiting(self) -> Iterable[Prepared]:
         """Every event in here, sent or not."""
         for parcel in (*self._in_flight.values(), *self._ready, *self._late):
             yield from parcel.waiting()
 
-    def offer(self, batch: Batch) -> None:
-        """Take a closed window."""
+    def offer(self, batch: Batch, *, first_sent_at_ms: int | None = None) -> None:
+        """Take a closed window. ``first_sent_at_ms``: some of it was sent before it was given
+        back, then at the earliest."""
         events = list(batch.events)
-        self._ready.append(_Parcel(batch.key, batch.batch_id, events, Carried.of(events)))
+        parcel = _Parcel(batch.key, batch.batch_id, events, Carried.of(events))
+        parcel.first_sent_at_ms = first_sent_at_ms
+        parcel.maybe_delivered = first_sent_at_ms is not None
+        self._ready.append(parcel)
 
     def due(self, now: float, now_ms: int) -> Due:
         """What may go out at this moment."""
@@ -234,13 +264,14 @@ class Outbox:
 
     def spill(self, events_max: int, of: Callable[[Prepared], bool]) -> list[Rejected]:
         """Give up the oldest events that ``of`` marks, so that other destinations can go on."""
-        assert self.halted is not None, "only a halted destination is spilled"
+        trouble = self.state.value if self.halted is None else self.halted.reason.value
+        detail = f"the destination takes nothing ({trouble}), and others waited for it"
         spilled: list[Rejected] = []
         for parcel in self._queued():
             if len(spilled) >= events_max:
                 break
-            detail = f"the destination has been halted ({self.halted.reason.value})"
-            parcel.error = self.halted.error
+            if self.halted is not None:
+                parcel.error = self.halted.error
             marked = [event for event in parcel.waiting() if of(event)]
             waiting = marked[: events_max - len(spilled)]
             parcel.take_out(waiting)
@@ -263,6 +294,9 @@ class Outbox:
     def _requests_now(self) -> int:
         return 1 if self.halted is not None else min(self._allowance, self._requests_max)
 
+    def _in_trouble(self, now: float) -> None:
+        self.trouble_since = now if self.trouble_since is None else self.trouble_since
+
     def _is_throttled(self, now: float) -> bool:
         """Whether the pause that Meta asked for is not yet over."""
         return now < self._throttled_until
@@ -274,7 +308,9 @@ class Outbox:
         return self._is_over(event.record.tenure)
 
     def _next_parcel(self) -> _Parcel | None:
-        for queue in (self._ready, self._late):
+        late_first = self._requests % LATE_EVERY == LATE_EVERY - 1
+        queues = (self._late, self._ready) if late_first else (self._ready, self._late)
+        for queue in queues:
             while queue:
                 parcel = queue.popleft()
                 parcel.forget(self._gone)
@@ -312,7 +348,9 @@ class Outbox:
         self, parcel: _Parcel, verdict: Accepted, now: float
     ) -> list[Delivered | Rejected]:
         self._refused_alone.clear()
-        self.halted, self.halted_at = None, None
+        self._accepted_requests += 1
+        self.accepted_at = now
+        self.halted, self.trouble_since = None, None
         if self._is_throttled(now):
             self.state = OutboxState.THROTTLED
         else:
@@ -332,7 +370,7 @@ class Outbox:
         trial = parcel.trial()
         if self.halted is not None and self.halted.reason is not HaltReason.EVERY_EVENT_REFUSED:
             # Meta judges events again, so that whatever halted the destination is over.
-            self.state, self.halted, self.halted_at = OutboxState.READY, None, None
+            self.state, self.halted, self.trouble_since = OutboxState.READY, None, None
         if len(trial) == 1:
             self._refused_alone.add(trial[0].event_id)
             if len(self._refused_alone) >= REFUSED_ALONE_MAX:
@@ -400,6 +438,10 @@ class Outbox:
         settled: list[Delivered | Rejected] = []
         parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
         parcel.error = verdict.error
+        if verdict.reached_meta and self._only_this_one_fails(parcel):
+            settled = self._take_apart(parcel)
+            self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+            return settled
         if verdict.error is not None and verdict.error.code == 1:
             # "Please reduce the amount of data" comes as code 1: repeating it never works.
             parcel.reduce += 1
@@ -409,6 +451,28 @@ class Outbox:
         else:
             self._ready.append(parcel)
         self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+        return settled
+
+    def _only_this_one_fails(self, parcel: _Parcel) -> bool:
+        """Whether this parcel keeps failing while Meta takes others: then it is in the parcel."""
+        if parcel.unclear == 0:
+            parcel.others_accepted = self._accepted_requests
+        parcel.unclear += 1
+        return parcel.unclear >= UNCLEAR_MAX and self._accepted_requests > parcel.others_accepted
+
+    def _take_apart(self, parcel: _Parcel) -> list[Delivered | Rejected]:
+        """Smaller requests find the event that Meta chokes on; alone, it is given up."""
+        sent = parcel.trial()
+        if len(sent) > 1:
+            parcel.unclear = 0
+            return self._split(parcel, Reason.OUTCOME_UNKNOWN)
+        detail = "Meta never answers clearly for this event, while it takes others"
+        settled: list[Delivered | Rejected] = [
+            self._rejected(parcel, sent[0], Reason.OUTCOME_UNKNOWN, detail)
+        ]
+        parcel.take_out(sent)
+        if parcel.waiting():
+            self._ready.append(parcel)
         return settled
 
     def _throttled(
@@ -429,6 +493,7 @@ class Outbox:
             # for a longer pause gets it, and a pause that was asked for is kept.
             self._open_at = max(self._open_at, now + at_least)
             return
+        self._in_trouble(now)
         wait = min(longest, first * 2**self._failures)
         wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
         self._failures = min(self._failures + 1, 16)
@@ -443,7 +508,7 @@ class Outbox:
         if repeated and now < self._open_at:
             return
         self._failures = min(self._failures + 1, 16) if repeated else 0
-        self.halted_at = self.halted_at if repeated else now
+        self._in_trouble(now)
         self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
         probe_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
         self._open_at = max(self._open_at, probe_at) if throttled else probe_at

@@ -39,6 +39,7 @@ READ_SECONDS_WHILE_SENDING = 0.005
 """Reading waits its whole time, and an answer of Meta's may free the next request."""
 
 PUMP_SECONDS = 0.02
+LAST_COMMIT_SECONDS = 5.0
 
 
 class Timing(NamedTuple):
@@ -332,16 +333,20 @@ class Pipeline:
         """Commit and wait for the answer; whether something is still not acknowledged."""
         offsets = self._ledger.committable_of(partitions)
         if offsets:
-            self._source.commit_now(offsets)
+            left = (self._drain_until or 0.0) - self._clock.now()
+            self._source.commit_now(offsets, max(left, LAST_COMMIT_SECONDS))
         self._hear_kafka()
         return bool(self._ledger.committable_of(partitions))
 
     def _give_back(self, partition: TopicPartition) -> None:
-        """Forget what is open of a partition; it is read again later, from its commit on."""
-        state = self._ledger.state(partition)
-        if state is not None and state.committable is not None:
-            self._journal.given_back(partition, state.open)
-            self._read_again(partition, state.committable)
+        """Forget records behind all that is settled; they are read again later."""
+        if len(self._letters) or partition in self._intake.waiting_partitions:
+            return  # these are open as well, and not to be met twice
+        offset = self._ledger.give_back(partition)
+        if offset is not None:
+            self._deliveries.give_back(partition, offset)
+            self._source.rewind({partition: offset})
+            self._journal.given_back(partition, offset)
 
     def _read_again(self, partition: TopicPartition, offset: int) -> None:
         """A new tenure begins here. Whether the partition is paused does not change."""
@@ -362,5 +367,5 @@ class Pipeline:
             self._intake.forget(partition)
             if pauses_too:
                 self._valve.forget(partition)
-        self._deliveries.forget()
+        self._deliveries.forget(partitions)
         self._letters.forget(self._ledger.is_over)

@@ -28,6 +28,10 @@ from consumer.schema_plan import (
 AGAIN_SECONDS = 2.0
 NOT_FOUND_SECONDS = 60.0
 UNKNOWN_FOR_SECONDS = 60.0
+SCHEMA_ID_MAX = 2**31 - 1
+UNKNOWN_MAX = 10_000
+"""So many unknown ids are remembered: garbage with a zero byte in front names a new one each."""
+
 SCHEMA_NOT_FOUND = 40403
 """The registry's own word; any other 404 comes from a proxy, or from a wrong address."""
 
@@ -42,6 +46,10 @@ class Registry(Protocol):
 
 class RegistryError(Exception):
     """The registry did not answer, or not usefully. Says how, without its address."""
+
+
+class NotAvroError(Exception):
+    """The schema is there, and is of another kind: an id never changes its meaning."""
 
 
 class ConfluentRegistry:
@@ -62,7 +70,7 @@ class ConfluentRegistry:
             # Its HTTP library's errors quote the address, which may hold credentials.
             raise RegistryError(type(error).__name__) from None
         if found.schema_type not in (None, "AVRO"):
-            raise RegistryError(f"schema {schema_id} is {found.schema_type}, not Avro")
+            raise NotAvroError(f"schema {schema_id} is {found.schema_type}, not Avro")
         if not found.schema_str:
             raise RegistryError("an answer without a schema")
         return found.schema_str
@@ -108,6 +116,8 @@ class Schemas:
                 return known
         if isinstance(ref, bytes):
             return UnknownSchema("no schema with this fingerprint is at hand")
+        if ref > SCHEMA_ID_MAX:
+            return UnknownSchema(f"{ref} is no schema id: registries count from 1 to 2^31")
         if self._registry is None:
             return UnknownSchema("a schema id, but SCHEMA_REGISTRY_URL is not set")
         if ref not in self._asked:
@@ -127,8 +137,17 @@ class Schemas:
                 self._plans[item.ref] = item.known
                 self._asked.discard(item.ref)
                 if isinstance(item.known, UnknownSchema):
+                    self._forget_unknown()
                     self._unknown_until[item.ref] = self._now() + UNKNOWN_FOR_SECONDS
             found.append(item)
+
+    def _forget_unknown(self) -> None:
+        if len(self._unknown_until) < UNKNOWN_MAX:
+            return
+        for ref in self._unknown_until:
+            if isinstance(self._plans.get(ref), UnknownSchema):
+                del self._plans[ref]
+        self._unknown_until.clear()
 
     def start(self) -> None:
         """Start the fetching thread, if there is a registry to ask."""
@@ -142,24 +161,30 @@ class Schemas:
 
     def _work(self) -> None:
         pending: dict[int, float | None] = {}  # schema id -> when "not found" was first heard
+        again_at = 0.0
         while not self._stopped.is_set():
-            timeout = AGAIN_SECONDS if pending else None
+            timeout = max(0.0, again_at - monotonic()) if pending else None
             try:
                 question = self._questions.get(timeout=timeout)
                 if question is None:
                     return
+                if not pending:
+                    again_at = monotonic() + AGAIN_SECONDS
                 pending[question] = None
-                refs = [question]
+                self._answer(question, pending)  # the newest first: it may well be there
             except Empty:
-                refs = list(pending)
-            for ref in refs:
-                try:
-                    answer = self._ask(ref, pending)
-                except Exception as error:  # this thread must not end: nobody else would ask
-                    answer = Fetched(ref, None, type(error).__name__)
-                if answer.known is not None:
-                    del pending[ref]
-                self._news.put(answer)
+                for ref in list(pending):
+                    self._answer(ref, pending)
+                again_at = monotonic() + AGAIN_SECONDS
+
+    def _answer(self, ref: int, pending: dict[int, float | None]) -> None:
+        try:
+            answer = self._ask(ref, pending)
+        except Exception as error:  # this thread must not end: nobody else would ask
+            answer = Fetched(ref, None, type(error).__name__)
+        if answer.known is not None:
+            del pending[ref]
+        self._news.put(answer)
 
     def _ask(self, ref: int, pending: dict[int, float | None]) -> Fetched:
         assert self._registry is not None, "the thread runs only with a registry"
@@ -167,6 +192,8 @@ class Schemas:
             text = self._registry.schema(ref)
             if text is not None:
                 return Fetched(ref, plan_reading(json.loads(text)), None)
+        except NotAvroError as error:
+            return Fetched(ref, UnusableSchema(str(error)), None)
         except RegistryError as error:
             return Fetched(ref, None, str(error))
         except (json.JSONDecodeError, RecursionError) as error:

@@ -34,6 +34,7 @@ class _Tenure:
     next_offset: int | None = None
     committed: int | None = None
     requested: int | None = None
+    settled_up_to: int = -1
     open: dict[int, _OpenRecord] = field(default_factory=dict)
 
     def committable(self) -> int | None:
@@ -135,9 +136,25 @@ class Ledger:
         if tenure is None or tenure.number != record.tenure:
             return False
         assert record.offset in tenure.open, f"{record!r} was settled twice or never opened"
+        tenure.settled_up_to = max(tenure.settled_up_to, record.offset)
         self._open_bytes -= tenure.open.pop(record.offset).size_bytes
         self._open -= 1
         return True
+
+    def give_back(self, partition: TopicPartition) -> int | None:
+        """Close records that are read again later: those behind everything that was settled.
+        Returns the offset to read on from; None if there are none."""
+        tenure = self._tenures.get(partition)
+        if tenure is None:
+            return None
+        offsets = [offset for offset in tenure.open if offset > tenure.settled_up_to]
+        if not offsets:
+            return None
+        for offset in offsets:
+            self._open_bytes -= tenure.open.pop(offset).size_bytes
+        self._open -= len(offsets)
+        tenure.next_offset = offsets[0]
+        return offsets[0]
 
     def reached_end(self, end: EndOfPartition) -> None:
         """The reader is at the end: what lies between was no record, and may be committed."""

@@ -76,5 +76,7 @@ class Valve:
         return flow
 
     def forget(self, partition: TopicPartition) -> None:
-        """A partition that comes or goes is not paused by us any more."""
-        self.paused.pop(partition, None)
+        """A partition leaves us. The client keeps a pause across its next assignment, when
+        nobody would know of it: so it is taken back now."""
+        if self.paused.pop(partition, None) is not None:
+            self._source.resume([partition])

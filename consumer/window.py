@@ -93,10 +93,10 @@ class Windows:
         ]
         return [self._close(key, Closing.DRAIN) for key in holding]
 
-    def forget(self, is_over: Callable[[int], bool]) -> None:
-        """Drop events whose tenure is over: their next owner reads them again."""
+    def forget(self, gone: Callable[[Prepared], bool]) -> None:
+        """Drop events: their tenure is over, say, and the next owner reads them again."""
         for key, window in list(self._open.items()):
-            kept = [event for event in window.events if not is_over(event.record.tenure)]
+            kept = [event for event in window.events if not gone(event)]
             if len(kept) == len(window.events):
                 continue
             if kept:

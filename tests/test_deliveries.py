@@ -72,7 +72,7 @@ class Place:
 
     def end_tenure(self, number: int) -> None:
         self.over.add(number)
-        self.deliveries.forget()
+        self.deliveries.forget([TopicPartition(TOPIC, 0)])
 
 
 def sent_ids(step: Step) -> list[str]:

@@ -156,16 +156,27 @@ def test_only_the_partitions_that_carry_the_ill_destination_pause() -> None:
     assert set(place.flow().paused) == {ONE}
 
 
-def test_a_throttled_destination_pauses_its_partitions_and_is_never_spilled() -> None:
+def test_a_throttled_destination_is_not_spilled_for_who_may_be_in_the_same_trouble() -> None:
     place = Place(in_flight_events=4, spill_after_seconds=0.0)
     place.carry(WELL, 1)
     place.answer(Accepted(None))
     place.carry(ILL, 5)
-    place.answer(THROTTLED)
+    place.answer(THROTTLED, now=100.0)
 
     flow = place.flow(3000.0)
 
     assert (flow.paused, flow.spills) == ({ZERO: PauseCause.DESTINATION}, [])
+
+
+def test_a_throttled_destination_is_spilled_for_who_is_accepted_all_the_while() -> None:
+    place = Place(in_flight_events=4, spill_after_seconds=300.0)
+    place.carry(ILL, 5)
+    place.answer(THROTTLED)
+    place.carry(WELL, 1)
+    place.answer(Accepted(None), now=10.0)
+
+    assert place.flow(299.0).spills == []
+    assert [spill.outbox.destination for spill in place.flow(301.0).spills] == [ILL]
 
 
 def test_a_destination_whose_request_is_out_for_long_counts_as_one_in_trouble() -> None:

@@ -147,15 +147,16 @@ def test_failures_are_told_once() -> None:
     assert box.drain_failures() == []
 
 
-def test_a_letter_that_is_too_large_goes_again_at_once_and_briefly() -> None:
+def test_a_letter_that_is_too_large_goes_again_alone_and_then_briefly() -> None:
     topic = Topic()
     box = box_with(topic, rejected())
     box.advance(0.0)
-    topic.report(Writing.TOO_LARGE)
+    for _ in range(2):
+        topic.report(Writing.TOO_LARGE)
+        assert box.advance(0.0) == []
 
-    assert box.advance(0.0) == []
-
-    full, brief = topic.produced
+    full, alone, brief = topic.produced
+    assert alone == full
     assert len(brief.headers) < len(full.headers)
     assert "conversions.origin" in dict(brief.headers)
     assert (brief.key, brief.value, brief.timestamp_ms) == (full.key, full.value, NOW_MS)
@@ -167,15 +168,15 @@ def test_a_brief_letter_that_is_too_large_names_its_partition_until_it_is_writte
     letter = rejected(partition=4)
     box = box_with(topic, letter)
     box.advance(0.0)
-    for _ in range(2):
+    for _ in range(3):
         topic.report(Writing.TOO_LARGE)
         box.advance(0.0)
     assert box.too_large == {TopicPartition(TOPIC, 4)}
     box.advance(TOO_LARGE_AGAIN_SECONDS - 0.1)
-    assert len(topic.produced) == 2
+    assert len(topic.produced) == 3
 
     box.advance(TOO_LARGE_AGAIN_SECONDS)
-    assert len(topic.produced) == 3
+    assert len(topic.produced) == 4
     assert box.too_large == {TopicPartition(TOPIC, 4)}
     topic.report(Writing.ACKNOWLEDGED)
 
@@ -217,8 +218,9 @@ def test_letters_that_wait_to_be_repeated_leave_with_their_tenure() -> None:
     topic.report(Writing.TOO_LARGE)
     topic.report(Writing.FAILED, error="_MSG_TIMED_OUT")
     box.advance(0.0)
-    topic.report(Writing.TOO_LARGE)
-    box.advance(0.0)
+    for _ in range(2):
+        topic.report(Writing.TOO_LARGE)
+        box.advance(0.0)
     assert box.too_large
 
     box.forget(lambda tenure: True)
@@ -226,7 +228,7 @@ def test_letters_that_wait_to_be_repeated_leave_with_their_tenure() -> None:
     assert box.too_large == frozenset()
     assert len(box) == 0
     box.advance(1000.0)
-    assert len(topic.produced) == 3
+    assert len(topic.produced) == 4
 
 
 @pytest.mark.parametrize("writing", [Writing.FAILED, Writing.TOO_LARGE])
@@ -252,10 +254,9 @@ def test_a_partition_whose_tenure_ended_has_no_letter_too_large() -> None:
     topic = Topic()
     box = box_with(topic, rejected(partition=4))
     box.advance(0.0)
-    topic.report(Writing.TOO_LARGE)
-    box.advance(0.0)
-    topic.report(Writing.TOO_LARGE)
-    box.advance(0.0)
+    for _ in range(3):
+        topic.report(Writing.TOO_LARGE)
+        box.advance(0.0)
     box.advance(TOO_LARGE_AGAIN_SECONDS)
     assert box.too_large == {TopicPartition(TOPIC, 4)}
 
@@ -412,3 +413,21 @@ def test_a_box_whose_last_letter_was_forgotten_in_flight_and_failed_is_not_faili
     box.advance(0.0)
     assert len(box) == 0
     assert box.failing is None
+
+
+def test_letters_that_are_too_large_together_are_written_one_by_one() -> None:
+    topic = Topic()
+    letters = [rejected(number) for number in range(3)]
+    box = box_with(topic, *letters)
+    box.advance(0.0)
+    assert len(topic.produced) == 3
+    for _ in letters:
+        topic.report(Writing.TOO_LARGE)
+    written: list[Rejected] = []
+    for expected in (4, 5, 6):
+        written += box.advance(0.0)
+        assert len(topic.produced) == expected, "the next one only after the report"
+        topic.report(Writing.ACKNOWLEDGED)
+
+    assert written + box.advance(0.0) == letters
+    assert topic.produced[3:] == topic.produced[:3], "each in full"

@@ -26,7 +26,7 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.outbox import AMBIGUOUS_MS_MAX, REFUSED_ALONE_MAX, Outbox, OutboxState
+from consumer.outbox import AMBIGUOUS_MS_MAX, LATE_EVERY, REFUSED_ALONE_MAX, Outbox, OutboxState
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, a_batch, a_record, an_event, some_events
 
 REFUSED = Refused(MetaError(http_status=400, code=100, subcode=2804003, trace_id="Abad"))
@@ -379,7 +379,7 @@ def test_a_halted_destination_probes_with_one_event_ever_more_rarely() -> None:
         assert ids(probe.events) == ["e0"]
         assert sent(box, now) == []
         assert box.answered(probe.request_id, NO_TOKEN, now) == []
-    assert (box.state, box.halted, box.halted_at) == (OutboxState.HALTED, NO_TOKEN, 0.0)
+    assert (box.state, box.halted, box.trouble_since) == (OutboxState.HALTED, NO_TOKEN, 0.0)
     assert len(list(box.waiting())) == 1000
 
 
@@ -400,7 +400,7 @@ def test_an_accepted_probe_opens_the_destination_and_the_rest_follows_in_order()
 
     assert settled_ids(answer_once(box, ACCEPTED, 5.0)) == ["e0"]
 
-    assert (box.state, box.halted, box.halted_at) == (OutboxState.READY, None, None)
+    assert (box.state, box.halted, box.trouble_since) == (OutboxState.READY, None, None)
     assert ids(the_one(box, 5.0).events) == ["e1", "e2", "e3", "e4"]
 
 
@@ -938,9 +938,15 @@ def test_events_that_are_in_flight_are_not_spilled() -> None:
     assert settled_ids(box.answered(probe.request_id, ACCEPTED, 5.0)) == ["e0"]
 
 
-def test_a_destination_that_is_not_halted_is_never_spilled() -> None:
-    with pytest.raises(AssertionError, match="only a halted destination"):
-        outbox().spill(1, lambda event: True)
+def test_what_is_spilled_of_a_destination_that_is_not_halted_names_its_trouble() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, throttled(600))
+
+    (spilled,) = box.spill(1, lambda event: True)
+
+    assert spilled.reason is Reason.DESTINATION_HALTED
+    assert "throttled" in spilled.detail
 
 
 @pytest.mark.parametrize(
@@ -1246,3 +1252,65 @@ def test_what_was_forgotten_or_spilled_is_not_carried_any_more() -> None:
     box.forget()
     assert list(box.waiting()) == []
     assert box.carried() == (0, 0, frozenset())
+
+
+def test_what_was_given_back_and_comes_again_is_still_the_same_sending() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    request = the_one(box)
+    box.answered(request.request_id, TIMED_OUT, 0.0)
+    (first_sent,) = box.give_back(lambda event: True).values()
+    assert list(box.waiting()) == []
+
+    box.offer(a_batch(some_events(1)), first_sent_at_ms=first_sent)
+    (unknown,) = box.overdue(NOW_MS + 48 * HOUR_MS)
+
+    assert (first_sent, unknown.reason) == (NOW_MS, Reason.OUTCOME_UNKNOWN)
+    assert unknown.maybe_delivered
+
+
+def test_a_request_that_alone_never_gets_a_clear_answer_is_taken_apart() -> None:
+    box = outbox(requests_max=2)
+    poison = some_events(4)
+    box.offer(a_batch(poison, batch_id="poison"))
+    now, settled = 0.0, list[Delivered | Rejected]()
+    for turn in range(60):
+        now += 100.0
+        box.offer(a_batch(some_events(1, prefix=f"w{turn}-"), batch_id=f"well-{turn}"))
+        for request in sent(box, now):
+            bad = poison[2] in request.events
+            settled += box.answered(request.request_id, TIMED_OUT if bad else ACCEPTED, now)
+
+    rejected = [one for one in settled if isinstance(one, Rejected)]
+    assert [(one.event_id, one.reason) for one in rejected] == [
+        (poison[2].event_id, Reason.OUTCOME_UNKNOWN)
+    ]
+    delivered = {one.event.event_id for one in settled if isinstance(one, Delivered)}
+    assert {poison[n].event_id for n in (0, 1, 3)} <= delivered
+
+
+def test_an_outage_takes_nothing_apart() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(4)))
+    for turn in range(20):
+        for request in sent(box, turn * 100.0):
+            assert len(request.events) == 4
+            box.answered(request.request_id, TIMED_OUT, turn * 100.0)
+
+
+def test_what_is_late_is_not_starved_by_a_backlog() -> None:
+    box = outbox(requests_max=1)
+    late = a_batch(some_events(1), batch_id="late")
+    box.offer(late)
+    request = the_one(box)
+    box.answered(request.request_id, Incomplete(0, None), 0.0)
+    for number in range(LATE_EVERY + 1):
+        box.offer(a_batch(some_events(1, prefix=f"f{number}-"), batch_id=f"fresh-{number}"))
+
+    batches = []
+    for _ in range(LATE_EVERY + 1):
+        request = the_one(box)
+        batches.append(request.batch_id)
+        box.answered(request.request_id, ACCEPTED, 0.0)
+
+    assert "late" in batches

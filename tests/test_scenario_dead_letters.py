@@ -86,7 +86,8 @@ def test_a_dead_letter_that_is_too_large_is_tried_once_more_with_few_headers() -
 
     home.settle_all()
 
-    full, brief = home.dead_letters.produced
+    full, alone, brief = home.dead_letters.produced
+    assert alone == full
     assert home.dead_letters.places == [place]
     assert home.dead_letters.written == [brief]
     assert header(full, "detail") is not None

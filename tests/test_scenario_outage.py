@@ -6,6 +6,7 @@ from collections import deque
 
 from consumer.model import MetaError, Retry, RetryCause, Split
 from tests.fakes.house import CRM, SHOP, house
+from tests.fakes.kafka import Place
 from tests.fakes.meta import Reply, outage, throttling
 
 
@@ -75,20 +76,24 @@ def test_a_throttled_destination_waits_as_long_as_it_was_asked_to() -> None:
     assert home.topic.lag == 0
 
 
-def test_a_throttled_destination_is_never_spilled() -> None:
+def test_a_destination_that_is_throttled_for_long_gives_way_to_who_is_accepted() -> None:
     home = house(in_flight_events=100)
+    well: list[Place] = []
     for _ in range(30):
         home.publish(0, events=5, destination=SHOP)
-        home.publish(0, events=5, destination=CRM)
+        well += home.publish(0, events=5, destination=CRM)
     home.meta.standing[SHOP] = throttling(120)
 
-    home.run(1200)
-
+    home.run(250)
     assert not home.dead_letters.produced
     assert home.topic.partitions[0] in home.source.paused
+    home.run(1200)
+
+    assert home.dead_letters.produced
     home.meta.standing.clear()
     home.settle_all(1200)
-    assert len(home.meta.accepted) == 300
+    assert len(home.meta.accepted) + len(home.dead_letters.produced) == 300
+    assert all(home.meta.accepted[place] == 1 for place in well)
 
 
 def test_a_slow_destination_fills_no_more_than_its_share() -> None:

@@ -119,7 +119,6 @@ def test_a_registry_that_is_not_there_is_an_error_without_its_address() -> None:
         (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}'),
         (200, b"<html>"),
         (200, b"{}"),
-        (200, b'{"schema": "syntax = \\"proto3\\";", "schemaType": "PROTOBUF"}'),
     ],
 )
 def test_any_other_answer_is_an_error_and_no_unknown_schema(status: int, body: bytes) -> None:
@@ -402,3 +401,25 @@ def test_the_emulator_refuses_as_a_registry_does(
 
     assert answer.status_code == status
     assert answer.json().keys() == {"error_code", "message"}
+
+
+def test_a_schema_of_another_kind_is_a_final_answer() -> None:
+    body = b'{"schema": "syntax = \\"proto3\\";", "schemaType": "PROTOBUF"}'
+    with answering(200, body) as url, client(url) as registry:
+        schemas = Schemas(registry=registry, local={}, now=lambda: 0.0)
+        fetched = schemas._ask(1, {1: None})
+
+    assert fetched.known == UnusableSchema("schema 1 is PROTOBUF, not Avro")
+
+
+def test_a_number_that_no_registry_gives_is_unknown_without_asking() -> None:
+    schemas = Schemas(registry=FakeNever(), local={}, now=lambda: 0.0)
+
+    assert isinstance(schemas.plan_for(2**31), UnknownSchema)
+
+
+class FakeNever:
+    """A registry that must not be asked."""
+
+    def schema(self, schema_id: int) -> str | None:
+        raise AssertionError("asked")

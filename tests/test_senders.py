@@ -73,7 +73,7 @@ def test_each_request_comes_back_once_with_its_verdict_and_its_time() -> None:
     def post(posted: Request) -> Verdict:
         return Accepted(trace_id=posted.request_id)
 
-    senders = Senders(post=post, threads_max=4)
+    senders = Senders(post=post, threads_max=4, give_up_seconds=60.0)
     given = [request(number) for number in range(50)]
     for each in given:
         senders.submit(each)
@@ -92,7 +92,7 @@ def test_each_request_comes_back_once_with_its_verdict_and_its_time() -> None:
 
 def test_requests_are_posted_side_by_side_up_to_the_limit() -> None:
     gate = Gate()
-    senders = Senders(post=gate, threads_max=3)
+    senders = Senders(post=gate, threads_max=3, give_up_seconds=60.0)
     for number in range(5):
         senders.submit(request(number))
 
@@ -109,7 +109,7 @@ def test_requests_are_posted_side_by_side_up_to_the_limit() -> None:
 def test_no_more_threads_are_started_than_requests_are_out() -> None:
     gate = Gate()
     gate.open()
-    senders = Senders(post=gate, threads_max=100)
+    senders = Senders(post=gate, threads_max=100, give_up_seconds=60.0)
 
     for number in range(10):
         senders.submit(request(number))
@@ -123,7 +123,7 @@ def test_no_more_threads_are_started_than_requests_are_out() -> None:
 def test_waiting_ends_with_an_answer_and_keeps_it() -> None:
     gate = Gate()
     gate.open()
-    senders = Senders(post=gate, threads_max=1)
+    senders = Senders(post=gate, threads_max=1, give_up_seconds=60.0)
     senders.submit(request())
 
     started_at = monotonic()
@@ -135,7 +135,7 @@ def test_waiting_ends_with_an_answer_and_keeps_it() -> None:
 
 
 def test_waiting_ends_without_an_answer_when_its_time_is_over() -> None:
-    senders = Senders(post=Gate(), threads_max=1)
+    senders = Senders(post=Gate(), threads_max=1, give_up_seconds=60.0)
 
     started_at = monotonic()
     senders.wait(0.05)
@@ -150,7 +150,7 @@ def test_a_bug_in_posting_costs_neither_the_request_nor_the_thread() -> None:
             raise ZeroDivisionError("EAABcanary0123456789")
         return ACCEPTED
 
-    senders = Senders(post=post, threads_max=1)
+    senders = Senders(post=post, threads_max=1, give_up_seconds=60.0)
     senders.submit(request(0))
     senders.submit(request(1))
 
@@ -164,7 +164,7 @@ def test_a_bug_in_posting_costs_neither_the_request_nor_the_thread() -> None:
 
 def test_idle_threads_end_when_told_and_one_that_hangs_is_no_obstacle() -> None:
     gate = Gate()
-    senders = Senders(post=gate, threads_max=1)
+    senders = Senders(post=gate, threads_max=1, give_up_seconds=60.0)
     senders.submit(request())
     gate.begun(1)
     (thread,) = gate.threads
@@ -182,7 +182,7 @@ def test_idle_threads_end_when_told_and_one_that_hangs_is_no_obstacle() -> None:
 def test_nothing_is_lost_however_often_one_looks(threads_max: int) -> None:
     gate = Gate()
     gate.open()
-    senders = Senders(post=gate, threads_max=threads_max)
+    senders = Senders(post=gate, threads_max=threads_max, give_up_seconds=60.0)
     found: list[str] = []
     for number in range(300):
         senders.submit(request(number))

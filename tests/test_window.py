@@ -124,7 +124,7 @@ def test_events_of_an_ended_tenure_leave_and_the_others_stay() -> None:
         room.add(an_event(event_id=str(number), record=a_record(tenure=tenure)), 5.0)
     room.add(an_event(destination="2", record=a_record(tenure=1)), 5.0)
 
-    room.forget(lambda tenure: tenure == 1)
+    room.forget(lambda event: event.record.tenure == 1)
 
     assert room.events == 1
     assert [ids(batch) for batch in room.due(6.0)] == [["1"]]
@@ -134,7 +134,7 @@ def test_forgotten_events_give_their_bytes_back() -> None:
     room = windows(bytes_max=BYTES_PER_REQUEST + 2 * 101)
     room.add(an_event(body=b"x" * 100, record=a_record(tenure=1)), 0.0)
     room.add(an_event(body=b"x" * 100, record=a_record(tenure=2)), 0.0)
-    room.forget(lambda tenure: tenure == 1)
+    room.forget(lambda event: event.record.tenure == 1)
 
     assert room.add(an_event(body=b"x" * 100, record=a_record(tenure=2)), 0.0) == []
     assert len(room.add(an_event(body=b"x" * 100, record=a_record(tenure=2)), 0.0)) == 1

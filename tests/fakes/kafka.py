@@ -224,7 +224,7 @@ class FakeSource:
         """Commit; the report comes out of a later read."""
         self._waiting_reports += self._commit(offsets)
 
-    def commit_now(self, offsets: Mapping[TopicPartition, int]) -> None:
+    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float) -> None:
         """Commit; the report is there at once."""
         self._reports += self._commit(offsets)
 
@@ -282,17 +282,15 @@ class FakeSource:
                     self._positions[partition] = self._topic.committed.get(partition, 0)
             else:
                 self._require(partitions, kind)
-            if kind == "lost":
-                self._drop(partitions)
             self._tell[kind](partitions)
-            if kind == "revoked":
+            if kind != "assigned":
                 self._drop(partitions)
         self._busy = False
 
     def _drop(self, partitions: Partitions) -> None:
         for partition in partitions:
             del self._positions[partition]
-            self.paused.discard(partition)
+            # As librdkafka has it, a pause outlives the assignment that it was made in.
             self._ends_told.pop(partition, None)
 
     def _fetch(self, items_max: int) -> list[Record | EndOfPartition]:
