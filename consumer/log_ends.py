@@ -20,7 +20,9 @@ ANSWER_SECONDS = 5.0
 class LogEnds:
     """Asks every ten seconds. ``watch`` and ``newest`` are for the loop and never block."""
 
-    def __init__(self, *, configuration: Mapping[str, Any]) -> None:
+    def __init__(self, *, configuration: Mapping[str, Any], topic: str) -> None:
+        self._topic = topic
+        self.heard = False  # whether the group's coordinator has ever answered
         # A client of its own that never joins the group: the loop's client closes when it likes.
         own = {
             key: value
@@ -67,11 +69,10 @@ class LogEnds:
         consumer = Consumer(self._configuration)
         try:
             while not self._stopped.is_set():
+                self._pass_on_credentials(consumer)
+                self._newest = self._ask(consumer)
                 self._changed.wait(EVERY_SECONDS)
                 self._changed.clear()
-                if not self._stopped.is_set():
-                    self._pass_on_credentials(consumer)
-                    self._newest = self._ask(consumer)
         finally:
             consumer.close()
 
@@ -83,10 +84,14 @@ class LogEnds:
     def _ask(self, consumer: Consumer) -> dict[TopicPartition, LogEnd]:
         watched = self._watched
         ends: dict[TopicPartition, LogEnd] = {}
+        wanted = [KafkaPartition(*partition) for partition in watched]
         try:
-            wanted = [KafkaPartition(*partition) for partition in watched]
-            found = consumer.committed(wanted, timeout=ANSWER_SECONDS) if wanted else []
-            for entry in found:
+            # Without a partition of ours any other one will do, to hear from the coordinator.
+            found = consumer.committed(
+                wanted or [KafkaPartition(self._topic, 0)], timeout=ANSWER_SECONDS
+            )
+            self.heard = True
+            for entry in found if wanted else []:
                 low, high = consumer.get_watermark_offsets(entry, timeout=ANSWER_SECONDS)
                 committed = entry.offset if entry.offset >= 0 else None
                 ends[TopicPartition(entry.topic, entry.partition)] = LogEnd(low, high, committed)

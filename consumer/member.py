@@ -91,7 +91,7 @@ class Member:
         )
         self._probes = self._build_probes(settings)
         kafka_log = logging.getLogger("librdkafka")
-        self._log_ends = LogEnds(configuration=settings.kafka_consumer)
+        self._log_ends = LogEnds(configuration=settings.kafka_consumer, topic=settings.topic)
         self._source = KafkaSource(configuration=settings.kafka_consumer, logger=kafka_log)
         self._dead_letters = KafkaDeadLetters(
             configuration=settings.kafka_producer,
@@ -171,7 +171,7 @@ class Member:
         if now < self._gauges_at:
             return
         self._gauges_at = now + GAUGES_SECONDS
-        if not self._joined and self._source.joined:
+        if not self._joined and self._has_joined():
             self._joined = True
             self._journal.kafka_answers()
             self._log.info("joined the group", group=self._settings.group_id)
@@ -194,6 +194,13 @@ class Member:
         if now >= self._files_at:
             self._files_at = now + FILES_SECONDS
             self._look_at_files()
+
+    def _has_joined(self) -> bool:
+        """Whether the coordinator has answered. Under the new group protocol the client makes up
+        its member id itself, and a surplus member hears of no assignment."""
+        if self._settings.kafka_consumer.get("group.protocol") != "consumer":
+            return self._source.joined
+        return self._log_ends.heard or bool(self._ledger.partitions)
 
     def _look_at_files(self) -> None:
         if self._credentials.pass_on():

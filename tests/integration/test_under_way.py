@@ -146,6 +146,39 @@ def test_a_schema_with_another_unit_and_more_fields_is_read(world: World) -> Non
     stop(running)
 
 
+def test_the_new_group_protocol_serves_as_well(world: World) -> None:
+    protocol = {
+        "KAFKA_CONSUMER_GROUP_PROTOCOL": "consumer",
+        "KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "",
+    }
+    fates = list(mixed(world, 1000, _now_ms(), seed=9))
+    world.publish(fate.value for fate in fates[:500])
+    first = world.consumer(**protocol)
+    first.wait_until(lambda: len(world.accepted()) > 100, 60, "first events")
+    second = world.consumer(**protocol)
+    second.wait_for_line("partitions assigned", 30)
+    world.publish(fate.value for fate in fates[500:])
+    world.settle(first)
+
+    assert_fates(world, fates, receipts_max=1)
+    stop(second)
+    stop(first)
+
+
+def test_kafka_that_is_gone_does_not_hold_up_a_shutdown(world: World) -> None:
+    running = world.consumer(CONVERSIONS_GRACE_SECONDS="5")
+    world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
+    world.settle(running)
+    world.publish([world.encode(good_event(2, world.pixels[0], _now_ms()))])
+    running.wait_until(lambda: len(world.accepted()) == 2, 30, "the second event")
+    world.kafka.kill()
+    try:
+        running.terminate()
+        assert running.wait(25) == 0
+    finally:
+        world.kafka.start()
+
+
 def test_what_kubernetes_injects_for_services_does_not_confuse(world: World) -> None:
     world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
     injected = {
