@@ -19,7 +19,8 @@ from consumer.model import (
     TopicPartition,
     Verdict,
 )
-from consumer.outbox import Outbox, Place
+from consumer.outbox import Outbox
+from consumer.parcel import Place
 from consumer.window import Windows
 
 SWEEP_SECONDS = 10.0

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from consumer.deliveries import Deliveries
 from consumer.model import PauseCause, PixelId, Prepared, TopicPartition
-from consumer.outbox import Outbox, OutboxState
+from consumer.outbox import Outbox
+from consumer.patience import OutboxState
 from consumer.settle import Ledger
 
 SLOW_SECONDS = 5.0

@@ -7,8 +7,6 @@ event is settled, or still in here, or its tenure is over.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import Enum
 from typing import NamedTuple
 
 from consumer.isolate import Isolation
@@ -30,14 +28,10 @@ from consumer.model import (
     Retry,
     Split,
     Throttled,
-    TopicPartition,
     Verdict,
-    WindowKey,
 )
-
-RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
-THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS = 60.0, 900.0
-PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+from consumer.parcel import Parcel, Place, may_have_counted
+from consumer.patience import OutboxState, Patience
 
 AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
 """Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
@@ -52,74 +46,11 @@ REFUSED_ALONE_MAX = 11
 """So many different events refused alone, and none accepted: it is not the events."""
 
 
-Place = tuple[TopicPartition, int]
-"""A record's partition and offset."""
-
-
-class OutboxState(Enum):
-    """What a destination is doing; the value is a metric label."""
-
-    READY = "ready"
-    BACKING_OFF = "backing_off"
-    THROTTLED = "throttled"
-    HALTED = "halted"
-
-
 class Due(NamedTuple):
     """What is to be done now: requests to send, and events that may no longer be sent."""
 
     requests: list[Request]
     rejected: list[Rejected]
-
-
-@dataclass(slots=True, eq=False)
-class _Parcel:
-    """Events that travel together: a batch, a part of one, or a refused one being isolated."""
-
-    key: WindowKey
-    batch_id: str
-    events: list[Prepared]
-    carried: Carried
-    isolation: Isolation | None = None
-    isolation_requests: int = 0
-    attempts: int = 0
-    incomplete: int = 0
-    reduce: int = 0
-    unclear: int = 0
-    others_accepted: int = 0
-    request_id: str | None = None
-    sent_at_ms: int = 0
-    first_sent_at_ms: int | None = None
-    maybe_delivered: bool = False
-    error: MetaError | None = None
-
-    def __len__(self) -> int:
-        return len(self.events) if self.isolation is None else len(self.isolation)
-
-    def trial(self) -> list[Prepared]:
-        return self.events if self.isolation is None else self.isolation.trial()
-
-    def waiting(self) -> list[Prepared]:
-        return self.events if self.isolation is None else self.isolation.events
-
-    def forget(self, gone: Callable[[Prepared], bool]) -> None:
-        before = len(self)
-        if self.isolation is not None:
-            self.isolation.forget(gone)
-        else:
-            self.events = [event for event in self.events if not gone(event)]
-        if len(self) < before:
-            self.carried = Carried.of(self.waiting())
-
-    def take_out(self, events: list[Prepared]) -> None:
-        ids = {id(event) for event in events}
-        self.forget(lambda event: id(event) in ids)
-
-    def put_together(self) -> None:
-        self.events, self.isolation = self.waiting(), None
-
-    def part(self, events: list[Prepared]) -> "_Parcel":
-        return replace(self, events=events, isolation=None, carried=Carried.of(events))
 
 
 class Outbox:
@@ -135,31 +66,42 @@ class Outbox:
         jitter: Callable[[], float],
     ) -> None:
         self.destination = destination
-        self._requests_max = requests_max
         self._isolation_requests_max = isolation_requests_max
         self._is_over = is_over
-        self._jitter = jitter  # from 0 to 1
-        self._ready: deque[_Parcel] = deque()
-        self._late: deque[_Parcel] = deque()  # isolations over their budget: behind fresh batches
-        self._in_flight: dict[str, _Parcel] = {}
+        self._ready: deque[Parcel] = deque()
+        self._late: deque[Parcel] = deque()  # isolations over their budget: behind fresh batches
+        self._in_flight: dict[str, Parcel] = {}
         self._sent_at: dict[str, float] = {}
         self._requests = 0
-        self._allowance = requests_max
-        self._failures = 0
-        self._open_at = 0.0
-        self._throttled_until = 0.0
         self._refused_alone: set[str] = set()
         self._accepted_requests = 0
-        self.state = OutboxState.READY
-        self.halted: Halted | None = None
-        self.trouble_since: float | None = None
-        self.accepted_at = float("-inf")
+        self._patience = Patience(requests_max=requests_max, jitter=jitter)
 
     def __repr__(self) -> str:
         return (
             f"<Outbox {self.destination} {self.state.value}: {len(self._ready)} ready, "
             f"{len(self._late)} late, {len(self._in_flight)} in flight>"
         )
+
+    @property
+    def state(self) -> OutboxState:
+        """What the destination is doing."""
+        return self._patience.state
+
+    @property
+    def halted(self) -> Halted | None:
+        """Why the destination takes nothing; None when it is not halted."""
+        return self._patience.halted
+
+    @property
+    def trouble_since(self) -> float | None:
+        """Since when it has not been well; None when it is."""
+        return self._patience.trouble_since
+
+    @property
+    def accepted_at(self) -> float:
+        """When Meta last took a request."""
+        return self._patience.accepted_at
 
     @property
     def in_flight(self) -> int:
@@ -208,7 +150,7 @@ class Outbox:
         """Take a closed window. ``first_sent_at_ms``: some of it was sent before it was given
         back, then at the earliest."""
         events = list(batch.events)
-        parcel = _Parcel(batch.key, batch.batch_id, events, Carried.of(events))
+        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events))
         parcel.first_sent_at_ms = first_sent_at_ms
         parcel.maybe_delivered = first_sent_at_ms is not None
         self._ready.append(parcel)
@@ -217,7 +159,7 @@ class Outbox:
         """What may go out at this moment."""
         requests: list[Request] = []
         rejected: list[Rejected] = []
-        while now >= self._open_at and len(self._in_flight) < self._requests_now():
+        while len(self._in_flight) < self._patience.requests_now(now):
             parcel = self._next_parcel()
             if parcel is None:
                 break
@@ -236,7 +178,7 @@ class Outbox:
         if not isinstance(verdict, Accepted):
             # What stays was in this request; of an accepted one nothing stays that was in it.
             parcel.request_id = request_id
-        if _may_have_counted(verdict) and parcel.first_sent_at_ms is None:
+        if may_have_counted(verdict) and parcel.first_sent_at_ms is None:
             parcel.first_sent_at_ms = parcel.sent_at_ms
         match verdict:
             case Accepted():
@@ -251,10 +193,12 @@ class Outbox:
             case Retry():
                 settled += self._retry(parcel, verdict, now)
             case Throttled(error, wait_seconds):
-                self._throttled(parcel, error, wait_seconds, now)
+                parcel.error = error
+                self._patience.throttled(wait_seconds, now)
+                self._ready.appendleft(parcel)
             case Halted(_, error):
                 parcel.error = error
-                self._halt(verdict, now)
+                self._patience.halt(verdict, now)
                 self._ready.appendleft(parcel)
         return settled
 
@@ -276,8 +220,7 @@ class Outbox:
             waiting = marked[: events_max - len(spilled)]
             parcel.take_out(waiting)
             spilled += [
-                self._rejected(parcel, event, Reason.DESTINATION_HALTED, detail)
-                for event in waiting
+                parcel.rejected(event, Reason.DESTINATION_HALTED, detail) for event in waiting
             ]
         return spilled
 
@@ -289,25 +232,15 @@ class Outbox:
 
     def nudge(self, now: float) -> None:
         """Something changed (a new token, say): try again now."""
-        self._open_at = max(min(self._open_at, now), self._throttled_until)
+        self._patience.nudge(now)
 
-    def _requests_now(self) -> int:
-        return 1 if self.halted is not None else min(self._allowance, self._requests_max)
-
-    def _in_trouble(self, now: float) -> None:
-        self.trouble_since = now if self.trouble_since is None else self.trouble_since
-
-    def _is_throttled(self, now: float) -> bool:
-        """Whether the pause that Meta asked for is not yet over."""
-        return now < self._throttled_until
-
-    def _queued(self) -> list[_Parcel]:
+    def _queued(self) -> list[Parcel]:
         return [*self._ready, *self._late]
 
     def _gone(self, event: Prepared) -> bool:
         return self._is_over(event.record.tenure)
 
-    def _next_parcel(self) -> _Parcel | None:
+    def _next_parcel(self) -> Parcel | None:
         late_first = self._requests % LATE_EVERY == LATE_EVERY - 1
         queues = (self._late, self._ready) if late_first else (self._ready, self._late)
         for queue in queues:
@@ -318,20 +251,20 @@ class Outbox:
                     return self._probe(parcel) if self.halted is not None else parcel
         return None
 
-    def _probe(self, parcel: _Parcel) -> _Parcel:
+    def _probe(self, parcel: Parcel) -> Parcel:
         """While halted one event is risked, not a batch; the others keep their place."""
         parcel.put_together()
         if len(parcel.events) == 1:
             return parcel
         probe = parcel.part(parcel.events[:1])
         parcel.events = parcel.events[1:]
-        if self.halted is not None and self.halted.reason is HaltReason.EVERY_EVENT_REFUSED:
+        if self._patience.every_event_refused:
             self._ready.append(parcel)  # the next probe is of another batch, if there is one
         else:
             self._ready.appendleft(parcel)
         return probe
 
-    def _send(self, parcel: _Parcel, now: float, now_ms: int) -> Request:
+    def _send(self, parcel: Parcel, now: float, now_ms: int) -> Request:
         self._requests += 1
         request_id = f"{parcel.batch_id}.{self._requests}"
         parcel.attempts += 1
@@ -345,18 +278,11 @@ class Outbox:
         return Request(request_id, parcel.key, parcel.batch_id, events, isolating)
 
     def _accepted(
-        self, parcel: _Parcel, verdict: Accepted, now: float
+        self, parcel: Parcel, verdict: Accepted, now: float
     ) -> list[Delivered | Rejected]:
         self._refused_alone.clear()
         self._accepted_requests += 1
-        self.accepted_at = now
-        self.halted, self.trouble_since = None, None
-        if self._is_throttled(now):
-            self.state = OutboxState.THROTTLED
-        else:
-            self._failures = 0
-            self._allowance = min(self._allowance + 1, self._requests_max)
-            self.state = OutboxState.READY
+        self._patience.accepted(now)
         if parcel.isolation is None:
             return [Delivered(event, verdict.trace_id) for event in parcel.events]
         delivered = parcel.isolation.accepted()
@@ -365,12 +291,10 @@ class Outbox:
             *self._next_trial(parcel),
         ]
 
-    def _refused(self, parcel: _Parcel, error: MetaError, now: float) -> list[Delivered | Rejected]:
+    def _refused(self, parcel: Parcel, error: MetaError, now: float) -> list[Delivered | Rejected]:
         parcel.error = error
         trial = parcel.trial()
-        if self.halted is not None and self.halted.reason is not HaltReason.EVERY_EVENT_REFUSED:
-            # Meta judges events again, so that whatever halted the destination is over.
-            self.state, self.halted, self.trouble_since = OutboxState.READY, None, None
+        self._patience.judged()
         if len(trial) == 1:
             self._refused_alone.add(trial[0].event_id)
             if len(self._refused_alone) >= REFUSED_ALONE_MAX:
@@ -383,15 +307,15 @@ class Outbox:
         return self._next_trial(parcel)
 
     def _every_event_refused(
-        self, parcel: _Parcel, error: MetaError, now: float
+        self, parcel: Parcel, error: MetaError, now: float
     ) -> list[Delivered | Rejected]:
         """A wrong mapping or deploy must not flush the topic into the dead letters: hold all."""
-        self._halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
+        self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
         parcel.put_together()
         self._ready.append(parcel)
         return []
 
-    def _next_trial(self, parcel: _Parcel) -> list[Delivered | Rejected]:
+    def _next_trial(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Settle what the last trial has proved, and queue the next one."""
         assert parcel.isolation is not None, "only a refused batch has trials"
         parcel.isolation.forget(self._gone)
@@ -399,13 +323,13 @@ class Outbox:
         bad = parcel.isolation.found()
         if bad is not None:
             detail = "Meta refuses this event"
-            settled.append(self._rejected(parcel, bad, Reason.REFUSED_BY_META, detail))
+            settled.append(parcel.rejected(bad, Reason.REFUSED_BY_META, detail))
         if parcel.isolation.events:
             within = parcel.isolation_requests < self._isolation_requests_max
             (self._ready.appendleft if within else self._late.append)(parcel)
         return settled
 
-    def _incomplete(self, parcel: _Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
+    def _incomplete(self, parcel: Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
         """The same ids once more, then smaller requests, down to the event that is not taken."""
         parcel.incomplete += 1
         parcel.maybe_delivered = True
@@ -415,7 +339,7 @@ class Outbox:
             return []
         return self._split(parcel, Reason.NOT_RECEIVED)
 
-    def _split(self, parcel: _Parcel, reason: Reason) -> list[Delivered | Rejected]:
+    def _split(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
         sent = parcel.trial()
         settled: list[Delivered | Rejected] = []
@@ -424,7 +348,7 @@ class Outbox:
                 Reason.NOT_RECEIVED: "Meta answered 200 but received no event",
                 Reason.REFUSED_BY_META: "Meta refuses a request of this one event as too large",
             }[reason]
-            settled.append(self._rejected(parcel, sent[0], reason, detail))
+            settled.append(parcel.rejected(sent[0], reason, detail))
             parcel.take_out(sent)
         parcel.forget(self._gone)
         events = parcel.waiting()
@@ -434,13 +358,13 @@ class Outbox:
                 self._ready.appendleft(parcel.part(part))
         return settled
 
-    def _retry(self, parcel: _Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
+    def _retry(self, parcel: Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
         settled: list[Delivered | Rejected] = []
         parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
         parcel.error = verdict.error
         if verdict.reached_meta and self._only_this_one_fails(parcel):
             settled = self._take_apart(parcel)
-            self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+            self._patience.failed(now)
             return settled
         if verdict.error is not None and verdict.error.code == 1:
             # "Please reduce the amount of data" comes as code 1: repeating it never works.
@@ -450,17 +374,17 @@ class Outbox:
             settled = self._split(parcel, Reason.REFUSED_BY_META)
         else:
             self._ready.append(parcel)
-        self._wait(OutboxState.BACKING_OFF, RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS, 0.0, now)
+        self._patience.failed(now)
         return settled
 
-    def _only_this_one_fails(self, parcel: _Parcel) -> bool:
+    def _only_this_one_fails(self, parcel: Parcel) -> bool:
         """Whether this parcel keeps failing while Meta takes others: then it is in the parcel."""
         if parcel.unclear == 0:
             parcel.others_accepted = self._accepted_requests
         parcel.unclear += 1
         return parcel.unclear >= UNCLEAR_MAX and self._accepted_requests > parcel.others_accepted
 
-    def _take_apart(self, parcel: _Parcel) -> list[Delivered | Rejected]:
+    def _take_apart(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Smaller requests find the event that Meta chokes on; alone, it is given up."""
         sent = parcel.trial()
         if len(sent) > 1:
@@ -468,52 +392,14 @@ class Outbox:
             return self._split(parcel, Reason.OUTCOME_UNKNOWN)
         detail = "Meta never answers clearly for this event, while it takes others"
         settled: list[Delivered | Rejected] = [
-            self._rejected(parcel, sent[0], Reason.OUTCOME_UNKNOWN, detail)
+            parcel.rejected(sent[0], Reason.OUTCOME_UNKNOWN, detail)
         ]
         parcel.take_out(sent)
         if parcel.waiting():
             self._ready.append(parcel)
         return settled
 
-    def _throttled(
-        self, parcel: _Parcel, error: MetaError, wait_seconds: float, now: float
-    ) -> None:
-        parcel.error = error
-        self._ready.appendleft(parcel)
-        first, longest = THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS
-        self._wait(OutboxState.THROTTLED, first, longest, wait_seconds, now)
-        self._throttled_until = self._open_at
-
-    def _wait(
-        self, state: OutboxState, first: float, longest: float, at_least: float, now: float
-    ) -> None:
-        """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
-        if now < self._open_at and (self.state is state or self._is_throttled(now)):
-            # Requests that were out together fail together: that is one failure. But who asks
-            # for a longer pause gets it, and a pause that was asked for is kept.
-            self._open_at = max(self._open_at, now + at_least)
-            return
-        self._in_trouble(now)
-        wait = min(longest, first * 2**self._failures)
-        wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
-        self._failures = min(self._failures + 1, 16)
-        self._open_at = max(self._open_at, now + max(wait, at_least))
-        self._allowance = 1
-        if self.halted is None:
-            self.state = state
-
-    def _halt(self, verdict: Halted, now: float) -> None:
-        repeated = self.halted is not None
-        throttled = self._is_throttled(now)
-        if repeated and now < self._open_at:
-            return
-        self._failures = min(self._failures + 1, 16) if repeated else 0
-        self._in_trouble(now)
-        self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
-        probe_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
-        self._open_at = max(self._open_at, probe_at) if throttled else probe_at
-
-    def _overdue(self, parcel: _Parcel, now_ms: int) -> list[Rejected]:
+    def _overdue(self, parcel: Parcel, now_ms: int) -> list[Rejected]:
         waiting = parcel.waiting()
         sent_at = parcel.first_sent_at_ms
         if parcel.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
@@ -525,33 +411,4 @@ class Outbox:
         if not over:
             return []
         parcel.take_out(over)
-        return [self._rejected(parcel, event, reason, detail) for event in over]
-
-    def _rejected(self, parcel: _Parcel, event: Prepared, reason: Reason, detail: str) -> Rejected:
-        return Rejected(
-            record=event.record,
-            reason=reason,
-            detail=detail,
-            destination=event.destination,
-            event_name=event.event_name,
-            event_id=event.event_id,
-            event_time_ms=event.event_time_ms,
-            expires_at_ms=event.expires_at_ms,
-            error=parcel.error,
-            attempts=parcel.attempts,
-            first_sent_at_ms=parcel.first_sent_at_ms,
-            maybe_delivered=parcel.maybe_delivered,
-            batch_id=parcel.batch_id,
-            request_id=parcel.request_id,
-        )
-
-
-def _may_have_counted(verdict: Verdict) -> bool:
-    """Whether Meta may have looked at the events: from then on its 48 hours may be running."""
-    match verdict:
-        case Retry():
-            return verdict.reached_meta
-        case Halted() | Throttled():
-            return False
-        case _:
-            return True
+        return [parcel.rejected(event, reason, detail) for event in over]

@@ -6,43 +6,33 @@ mistake is sent, and memory does not grow with the file.
 
 import json
 import math
-import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import islice
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
 from time import monotonic
-from typing import IO, Any, BinaryIO, NamedTuple, Protocol
+from typing import IO, Any, BinaryIO
 
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from consumer.encode import EventEncoder
-from consumer.json_lines import Mistake, read_line
 from consumer.kafka_refusal import KafkaRefuses, configuring
+from consumer.publish_lines import Bad, Checked, Sound, check_lines, sound_lines
+from consumer.publisher import KEYS, Publisher, because, told_to_stop
 from consumer.schema_plan import event_schema
 from consumer.settings import Settings, SettingsError
 from consumer.unanswered import why_unanswered
-from consumer.wording import did_you_mean
 
-KEYS = ("eventId", "user.externalId", "destinationId", "none")
-LINE_BYTES_MAX = 8 * 1024 * 1024
 LISTED_MAX = 20
 """Bad lines that are told one by one; of the others only the number."""
-PER_LINE_MAX = 3
 SPOOL_BYTES = 8 * 1024 * 1024
 """What of standard input is kept in memory; beyond it goes to a file that only we can read."""
-POLL_SECONDS = 0.2
 LATE_SECONDS = 5.0
 """How much later than librdkafka we give up: it can say why, we cannot."""
 TIMEOUT_MS = 30_000
@@ -60,27 +50,6 @@ class PublishRefused(Exception):
 
 class _Failed(Exception):
     """It went wrong before anything was sent; ``str`` is one sentence."""
-
-
-class Sound(NamedTuple):
-    """A line that can be published; ``number`` counts from 1, ``value`` is the Avro record."""
-
-    number: int
-    fields: Mapping[str, Any]
-    value: bytes
-
-    def __repr__(self) -> str:
-        return f"Sound(line {self.number})"
-
-
-class Bad(NamedTuple):
-    """A line that cannot be published, and why: names of fields, never a value."""
-
-    number: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.number}: {self.message}"
 
 
 def run_publish(
@@ -111,7 +80,7 @@ def run_publish(
                 schema_id = _schema_id(settings, register=register)
                 readable.seek(start)
                 encoder = EventEncoder(schema_id=schema_id)
-                sound = _sound(readable, encoder, checked, skip_bad=skip_bad)
+                sound = sound_lines(readable, encoder, checked, skip_bad=skip_bad)
                 published = _send(settings, sound, checked.sound, key=key, per_second=per_second)
                 good = published == checked.sound
     except _Failed as failed:
@@ -132,79 +101,6 @@ def run_publish(
         how = "in single-object encoding" if schema_id is None else f"with schema id {schema_id}"
         sys.stdout.write(f"events published to {settings.topic} {how}: {published:,}\n")
     return 0 if good else 1
-
-
-def check_lines(lines: IO[bytes], *, encoder: EventEncoder) -> Iterator[Sound | Bad]:
-    """Each line that is not blank, encoded or with what is wrong with it."""
-    number = 0
-    while line := lines.readline(LINE_BYTES_MAX + 1):
-        number += 1
-        if len(line) > LINE_BYTES_MAX:
-            while line and not line.endswith(b"\n"):
-                line = lines.readline(LINE_BYTES_MAX)
-            yield Bad(number, f"is longer than {LINE_BYTES_MAX // 2**20} MiB")
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield _check_line(number, line, encoder)
-
-
-def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
-    line = read_line(text)
-    if isinstance(line, Mistake):
-        return Bad(number, line.message)
-    wrong = [_no_field(path) for path in line.unknown]
-    if not line.fields.get("eventName", "").strip():
-        wrong.append("eventName is missing")
-    if line.event_time_ms is None:
-        wrong.append("eventTime is missing")
-    if wrong:
-        more = [f"and {len(wrong) - PER_LINE_MAX} more"] if len(wrong) > PER_LINE_MAX else []
-        return Bad(number, "; ".join([*wrong[:PER_LINE_MAX], *more]))
-    try:
-        return Sound(number, line.fields, encoder.encode(line.fields))
-    except ValueError as error:
-        return Bad(number, f"{error}; perhaps a whole number is too large")
-
-
-# What stands where a name should be may be anything, a person's address too.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9.-]{0,99}")
-_DIGITS_MAX = 4
-
-
-@lru_cache(maxsize=1000)
-def _no_field(path: str) -> str:
-    if not _NAME.fullmatch(path) or sum(map(str.isdigit, path)) > _DIGITS_MAX:
-        return "there is a name, not repeated here, that is no field of an event"
-    parent, _, name = path.rpartition(".")
-    known = _known_paths()
-    here = {last: full for last, full in known if full.rpartition(".")[0] == parent}
-    word = _folded(name)
-    near = did_you_mean(word, here) or did_you_mean(word, dict(known))
-    hint = f" ({near.removeprefix('; ')})" if near else ""
-    return f"{path} is no field of an event{hint}"
-
-
-@cache
-def _known_paths() -> tuple[tuple[str, str], ...]:
-    """Of each field: its own name, folded, and its path; the outer ones last, so that they win."""
-    paths = sorted(_paths(event_schema(), ""), key=lambda path: -path.count("."))
-    return tuple((_folded(path.rpartition(".")[2]), path) for path in paths)
-
-
-def _paths(schema: Any, prefix: str) -> Iterator[str]:
-    for branch in schema if isinstance(schema, list) else [schema]:
-        if not isinstance(branch, dict):
-            continue
-        for field in branch.get("fields", ()):
-            yield f"{prefix}{field['name']}"
-            yield from _paths(field["type"], f"{prefix}{field['name']}.")
-        yield from _paths(branch.get("items"), prefix)
-
-
-def _folded(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
 
 
 def _check_usage(
@@ -234,18 +130,7 @@ def _readable_twice(lines: IO[bytes]) -> Iterator[IO[bytes]]:
         yield spool
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    sound: int
-    bad: int
-    listed: tuple[Bad, ...]
-
-    @property
-    def lines(self) -> int:
-        return self.sound + self.bad
-
-
-def _check(lines: IO[bytes]) -> _Checked:
+def _check(lines: IO[bytes]) -> Checked:
     sound, bad = 0, 0
     listed: list[Bad] = []
     with _bar("checking", None) as advance:
@@ -256,10 +141,10 @@ def _check(lines: IO[bytes]) -> _Checked:
                 bad += 1
                 listed += [each] if bad <= LISTED_MAX else []
             advance(sound + bad)
-    return _Checked(sound, bad, tuple(listed))
+    return Checked(sound, bad, tuple(listed))
 
 
-def _tell_bad(checked: _Checked, *, skip_bad: bool) -> None:
+def _tell_bad(checked: Checked, *, skip_bad: bool) -> None:
     for each in checked.listed:
         _complain(str(each))
     if checked.bad > len(checked.listed):
@@ -300,157 +185,6 @@ def _registry_says(error: SchemaRegistryError, subject: str) -> Exception:
     return _Failed(f"the schema registry answers HTTP {status}")
 
 
-def _sound(
-    lines: IO[bytes], encoder: EventEncoder, checked: _Checked, *, skip_bad: bool
-) -> Iterator[Sound]:
-    """The lines that were checked, read again; it ends early if they are others by now."""
-    try:
-        for each in islice(check_lines(lines, encoder=encoder), checked.lines):
-            if isinstance(each, Sound):
-                yield each
-            elif not skip_bad:
-                return
-    except OSError:
-        return
-
-
-class KafkaProducer(Protocol):
-    """What of confluent-kafka's producer is used."""
-
-    def produce(
-        self,
-        topic: str,
-        value: bytes,
-        key: bytes | None,
-        *,
-        on_delivery: Callable[[KafkaError | None, Message], None],
-    ) -> None: ...
-
-    def poll(self, timeout: float) -> int: ...
-
-    def purge(self, *, in_queue: bool, in_flight: bool) -> None: ...
-
-
-class Undelivered(NamedTuple):
-    """The first line that Kafka did not take, and Kafka's name of the error."""
-
-    number: int
-    error: str
-
-
-class Publisher:
-    """Sends lines and counts what the brokers confirm; never waits without a limit.
-
-    ``stops`` is how often we were told to stop: after the first time nothing more is sent, after
-    the second what is out is not waited for either. ``patience_seconds`` is how long anything may
-    be out with no news of any.
-    """
-
-    def __init__(
-        self,
-        *,
-        producer: KafkaProducer,
-        topic: str,
-        per_second: float | None,
-        patience_seconds: float,
-        clock: Callable[[], float],
-        stops: Callable[[], int],
-        advance: Callable[[int], None],
-    ) -> None:
-        self._producer, self._topic = producer, topic
-        self._per_second, self._patience_seconds = per_second, patience_seconds
-        self._clock, self._stops, self._advance = clock, stops, advance
-        self._news_at = clock()
-        self._hopeless = False
-        self._open = 0
-        self.sent = 0
-        """How many lines were given to Kafka, also those that it refused."""
-        self.delivered = 0
-        self.undelivered: Undelivered | None = None
-
-    def __repr__(self) -> str:
-        return f"<Publisher {self._topic}: {self.delivered} of {self.sent} delivered>"
-
-    def publish(self, sound: Iterator[Sound], *, key: str) -> None:
-        """Send all of them; returns when the fate of each is known or nothing is to be hoped for.
-
-        A record that Kafka refuses for itself (too large) does not keep the others back.
-        """
-        start = self._clock()
-        for line in sound:
-            if self._per_second is not None:
-                self._wait_until(start + self.sent / self._per_second)
-            while not self._over() and not self._queued(line, _key(line.fields, key)):
-                self._producer.poll(POLL_SECONDS)
-            if self._over():
-                break
-        self._finish()
-
-    def _wait_until(self, due: float) -> None:
-        while not self._over() and (left := due - self._clock()) > 0:
-            self._producer.poll(min(left, POLL_SECONDS))
-
-    def _queued(self, line: Sound, key: bytes | None) -> bool:
-        """Hand it to librdkafka; False when its queue is full."""
-
-        def reported(error: KafkaError | None, _: Message) -> None:
-            self._open -= 1
-            self._news_at = self._clock()
-            self._settle(line.number, error)
-
-        if not self._open:
-            self._news_at = self._clock()
-        try:
-            self._producer.produce(self._topic, line.value, key, on_delivery=reported)
-        except BufferError:
-            return False
-        except KafkaException as error:
-            self.sent += 1
-            self._settle(line.number, error.args[0])
-            return True
-        self.sent += 1
-        self._open += 1
-        self._producer.poll(0)
-        return True
-
-    def _settle(self, number: int, error: KafkaError | None) -> None:
-        if error is None:
-            self.delivered += 1
-            self._advance(self.delivered)
-            return
-        self._note(number, error.name())
-        self._hopeless = self._hopeless or error.code() not in _OF_ONE_RECORD
-
-    def _note(self, number: int, error: str) -> None:
-        self.undelivered = self.undelivered or Undelivered(number, error)
-
-    def _over(self) -> bool:
-        late = self._open and self._clock() - self._news_at > self._patience_seconds
-        if late or self._stops() > 1:
-            self._hopeless = True
-        return self._hopeless or self._stops() > 0
-
-    def _finish(self) -> None:
-        while self._open and not self._hopeless:
-            self._producer.poll(POLL_SECONDS)
-            self._over()
-        if self._open:
-            # Each would be tried for as long again as the one that failed.
-            self._producer.purge(in_queue=True, in_flight=True)
-            self._producer.poll(POLL_SECONDS)
-
-
-def _key(fields: Mapping[str, Any], key: str) -> bytes | None:
-    """The record's key; a field that is absent or empty gives none, and so any partition."""
-    if key == "user.externalId":
-        user = fields.get("user") or {}
-        given = user.get("externalId") or user.get("externalIds")
-        found = next(filter(None, given), None) if isinstance(given, list) else given
-    else:
-        found = None if key == "none" else fields.get(key)
-    return found.encode() if found else None
-
-
 def _send(
     settings: Settings, sound: Iterator[Sound], total: int, *, key: str, per_second: float | None
 ) -> int:
@@ -466,7 +200,7 @@ def _send(
     except KafkaRefuses as error:
         raise PublishRefused(str(error)) from None
     timeout_ms = int(configuration["message.timeout.ms"]) or TIMEOUT_MS  # 0 would be for ever
-    with _told_to_stop() as signals, _bar("publishing", total) as advance:
+    with told_to_stop() as signals, _bar("publishing", total) as advance:
         publisher = Publisher(
             producer=producer,
             topic=settings.topic,
@@ -480,38 +214,11 @@ def _send(
     if publisher.delivered < total:
         told = f"{publisher.delivered:,} of {total:,} events were delivered to {settings.topic}"
         if publisher.undelivered is not None:
-            told += _because(publisher.undelivered, troubles)
+            told += because(publisher.undelivered, troubles)
         elif not signals:
             told += ": the lines have changed since they were checked"
         _complain(f"stopped: {told}" if signals else told)
     return publisher.delivered
-
-
-def _because(undelivered: Undelivered, troubles: list[str]) -> str:
-    # Of brokers that were never reached the report says no more than that it is late.
-    late = "TIMED_OUT" in undelivered.error or "PURGE" in undelivered.error
-    cause = f"; the client met {troubles[0]}" if late and troubles else ""
-    return f"; line {undelivered.number} is the first that was not ({undelivered.error}{cause})"
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that came: they interrupt nothing, so that what is out can be counted.
-
-    An exception out of a signal could leave a delivery report half counted, and librdkafka's
-    client turns one that it meets in ``poll`` into a SystemError.
-    """
-    signals: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for each in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(each) not in (None, signal.SIG_IGN):
-                before[each] = signal.signal(each, lambda number, _: signals.append(number))
-    try:
-        yield signals
-    finally:
-        for each, earlier in before.items():
-            signal.signal(each, earlier)
 
 
 @contextmanager
@@ -527,7 +234,7 @@ def _bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def _summarise(checked: _Checked, published: int, topic: str, schema_id: int | None) -> None:
+def _summarise(checked: Checked, published: int, topic: str, schema_id: int | None) -> None:
     summary = {
         "lines": checked.lines,
         "published": published,
@@ -540,6 +247,3 @@ def _summarise(checked: _Checked, published: int, topic: str, schema_id: int | N
 
 def _complain(sentence: str) -> None:
     sys.stderr.write(f"conversions: {sentence}\n")
-
-
-_OF_ONE_RECORD = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}

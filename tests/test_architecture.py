@@ -50,6 +50,7 @@ LOOPS = {
     "member",
     "pipeline",
     "publish",
+    "publisher",
     "seams",
     "valve",
 }
@@ -83,7 +84,14 @@ NOT_IN_STEPS = {
     "typer",
     "urllib.request",
 }
-KAFKA_ROOMS = KAFKA_EDGES | {"check_brokers", "check_kafka", "demo", "log_ends", "publish"}
+KAFKA_ROOMS = KAFKA_EDGES | {
+    "check_brokers",
+    "check_kafka",
+    "demo",
+    "log_ends",
+    "publish",
+    "publisher",
+}
 REGISTRY_ROOMS = {"check_registry", "schema_registry"}
 FORBIDDEN_WORDS = {
     "base",

@@ -26,7 +26,8 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.outbox import AMBIGUOUS_MS_MAX, LATE_EVERY, REFUSED_ALONE_MAX, Outbox, OutboxState
+from consumer.outbox import AMBIGUOUS_MS_MAX, LATE_EVERY, REFUSED_ALONE_MAX, Outbox
+from consumer.patience import OutboxState
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, a_batch, a_record, an_event, some_events
 
 REFUSED = Refused(MetaError(http_status=400, code=100, subcode=2804003, trace_id="Abad"))

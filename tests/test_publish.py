@@ -21,17 +21,9 @@ from confluent_kafka import (
 )
 
 from consumer.encode import EventEncoder
-from consumer.publish import (
-    LINE_BYTES_MAX,
-    LISTED_MAX,
-    Bad,
-    Publisher,
-    PublishRefused,
-    Sound,
-    Undelivered,
-    check_lines,
-    run_publish,
-)
+from consumer.publish import LISTED_MAX, PublishRefused, run_publish
+from consumer.publish_lines import LINE_BYTES_MAX, Bad, Sound, check_lines
+from consumer.publisher import Publisher, Undelivered
 from consumer.registry_emulator import RegistryEmulator
 from consumer.schema_plan import event_schema
 from consumer.settings import load_settings

@@ -1,0 +1,121 @@
+"""When one destination may be sent to: back-off, throttling, halting and probing, slow start.
+
+A closed state machine with the time as an argument, in monotonic seconds.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from consumer.model import Halted, HaltReason
+
+RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
+THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS = 60.0, 900.0
+PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+
+
+class OutboxState(Enum):
+    """What a destination is doing; the value is a metric label."""
+
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    THROTTLED = "throttled"
+    HALTED = "halted"
+
+
+class Patience:
+    """The state of one destination. ``jitter`` gives numbers from 0 to 1."""
+
+    def __init__(self, *, requests_max: int, jitter: Callable[[], float]) -> None:
+        self._requests_max = requests_max
+        self._jitter = jitter
+        self._allowance = requests_max
+        self._failures = 0
+        self._open_at = 0.0
+        self._throttled_until = 0.0
+        self.state = OutboxState.READY
+        self.halted: Halted | None = None
+        self.trouble_since: float | None = None
+        self.accepted_at = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<Patience {self.state.value}>"
+
+    @property
+    def every_event_refused(self) -> bool:
+        """Whether it is halted because Meta refuses each event alone."""
+        halted = self.halted
+        return halted is not None and halted.reason is HaltReason.EVERY_EVENT_REFUSED
+
+    def requests_now(self, now: float) -> int:
+        """How many requests may be out now."""
+        if now < self._open_at:
+            return 0
+        return 1 if self.halted is not None else min(self._allowance, self._requests_max)
+
+    def accepted(self, now: float) -> None:
+        """Meta took a request: whatever the trouble was, it is over. A throttle lasts its time."""
+        self.accepted_at = now
+        self.halted, self.trouble_since = None, None
+        if self._is_throttled(now):
+            self.state = OutboxState.THROTTLED
+        else:
+            self._failures = 0
+            self._allowance = min(self._allowance + 1, self._requests_max)
+            self.state = OutboxState.READY
+
+    def judged(self) -> None:
+        """Meta refused events, and so judges them again: what halted the destination is over."""
+        if self.halted is not None and not self.every_event_refused:
+            self.state, self.halted, self.trouble_since = OutboxState.READY, None, None
+
+    def failed(self, now: float) -> None:
+        """A request got no clear answer."""
+        first, longest = RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS
+        self._wait(OutboxState.BACKING_OFF, first, longest, 0.0, now)
+
+    def throttled(self, wait_seconds: float, now: float) -> None:
+        """Meta asks for a pause."""
+        first, longest = THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS
+        self._wait(OutboxState.THROTTLED, first, longest, wait_seconds, now)
+        self._throttled_until = self._open_at
+
+    def halt(self, verdict: Halted, now: float) -> None:
+        """The destination takes nothing; it is probed at growing intervals."""
+        repeated = self.halted is not None
+        throttled = self._is_throttled(now)
+        if repeated and now < self._open_at:
+            return
+        self._failures = min(self._failures + 1, 16) if repeated else 0
+        self._in_trouble(now)
+        self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
+        probe_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
+        self._open_at = max(self._open_at, probe_at) if throttled else probe_at
+
+    def nudge(self, now: float) -> None:
+        """Something changed (a new token, say): try again now."""
+        self._open_at = max(min(self._open_at, now), self._throttled_until)
+
+    def _wait(
+        self, state: OutboxState, first: float, longest: float, at_least: float, now: float
+    ) -> None:
+        """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
+        if now < self._open_at and (self.state is state or self._is_throttled(now)):
+            # Requests that were out together fail together: that is one failure. But who asks
+            # for a longer pause gets it, and a pause that was asked for is kept.
+            self._open_at = max(self._open_at, now + at_least)
+            return
+        self._in_trouble(now)
+        wait = min(longest, first * 2**self._failures)
+        wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
+        self._failures = min(self._failures + 1, 16)
+        self._open_at = max(self._open_at, now + max(wait, at_least))
+        self._allowance = 1
+        if self.halted is None:
+            self.state = state
+
+    def _in_trouble(self, now: float) -> None:
+        self.trouble_since = now if self.trouble_since is None else self.trouble_since
+
+    def _is_throttled(self, now: float) -> bool:
+        """Whether the pause that Meta asked for is not yet over."""
+        return now < self._throttled_until

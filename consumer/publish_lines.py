@@ -1,0 +1,137 @@
+"""Lines of JSON → Avro values that can be published, or what is wrong with each."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import islice
+from typing import IO, Any, NamedTuple
+
+from consumer.encode import EventEncoder
+from consumer.json_lines import Mistake, read_line
+from consumer.schema_plan import event_schema
+from consumer.wording import did_you_mean
+
+LINE_BYTES_MAX = 8 * 1024 * 1024
+PER_LINE_MAX = 3
+
+
+class Sound(NamedTuple):
+    """A line that can be published; ``number`` counts from 1, ``value`` is the Avro record."""
+
+    number: int
+    fields: Mapping[str, Any]
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"Sound(line {self.number})"
+
+
+class Bad(NamedTuple):
+    """A line that cannot be published, and why: names of fields, never a value."""
+
+    number: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many lines are sound and how many bad; of the bad ones the first are ``listed``."""
+
+    sound: int
+    bad: int
+    listed: tuple[Bad, ...]
+
+    @property
+    def lines(self) -> int:
+        return self.sound + self.bad
+
+
+def check_lines(lines: IO[bytes], *, encoder: EventEncoder) -> Iterator[Sound | Bad]:
+    """Each line that is not blank, encoded or with what is wrong with it."""
+    number = 0
+    while line := lines.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        if len(line) > LINE_BYTES_MAX:
+            while line and not line.endswith(b"\n"):
+                line = lines.readline(LINE_BYTES_MAX)
+            yield Bad(number, f"is longer than {LINE_BYTES_MAX // 2**20} MiB")
+            continue
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if line.strip():
+            yield _check_line(number, line, encoder)
+
+
+def sound_lines(
+    lines: IO[bytes], encoder: EventEncoder, checked: Checked, *, skip_bad: bool
+) -> Iterator[Sound]:
+    """The lines that were checked, read again; it ends early if they are others by now."""
+    try:
+        for each in islice(check_lines(lines, encoder=encoder), checked.lines):
+            if isinstance(each, Sound):
+                yield each
+            elif not skip_bad:
+                return
+    except OSError:
+        return
+
+
+def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
+    line = read_line(text)
+    if isinstance(line, Mistake):
+        return Bad(number, line.message)
+    wrong = [_no_field(path) for path in line.unknown]
+    if not line.fields.get("eventName", "").strip():
+        wrong.append("eventName is missing")
+    if line.event_time_ms is None:
+        wrong.append("eventTime is missing")
+    if wrong:
+        more = [f"and {len(wrong) - PER_LINE_MAX} more"] if len(wrong) > PER_LINE_MAX else []
+        return Bad(number, "; ".join([*wrong[:PER_LINE_MAX], *more]))
+    try:
+        return Sound(number, line.fields, encoder.encode(line.fields))
+    except ValueError as error:
+        return Bad(number, f"{error}; perhaps a whole number is too large")
+
+
+# What stands where a name should be may be anything, a person's address too.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9.-]{0,99}")
+_DIGITS_MAX = 4
+
+
+@lru_cache(maxsize=1000)
+def _no_field(path: str) -> str:
+    if not _NAME.fullmatch(path) or sum(map(str.isdigit, path)) > _DIGITS_MAX:
+        return "there is a name, not repeated here, that is no field of an event"
+    parent, _, name = path.rpartition(".")
+    known = _known_paths()
+    here = {last: full for last, full in known if full.rpartition(".")[0] == parent}
+    word = _folded(name)
+    near = did_you_mean(word, here) or did_you_mean(word, dict(known))
+    hint = f" ({near.removeprefix('; ')})" if near else ""
+    return f"{path} is no field of an event{hint}"
+
+
+@cache
+def _known_paths() -> tuple[tuple[str, str], ...]:
+    """Of each field: its own name, folded, and its path; the outer ones last, so that they win."""
+    paths = sorted(_paths(event_schema(), ""), key=lambda path: -path.count("."))
+    return tuple((_folded(path.rpartition(".")[2]), path) for path in paths)
+
+
+def _paths(schema: Any, prefix: str) -> Iterator[str]:
+    for branch in schema if isinstance(schema, list) else [schema]:
+        if not isinstance(branch, dict):
+            continue
+        for field in branch.get("fields", ()):
+            yield f"{prefix}{field['name']}"
+            yield from _paths(field["type"], f"{prefix}{field['name']}.")
+        yield from _paths(branch.get("items"), prefix)
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
