@@ -166,7 +166,7 @@ def _bring(tool: Tool, maven: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         fresh = Path(temporary, "files")
-        _download(tool, maven, workplace=Path(temporary), into=fresh)
+        _download(tool, maven, scratch=Path(temporary), into=fresh)
         count = _verify(tool, fresh)
         for archive in sorted(fresh.glob("*.tar.gz")):
             _unpack(archive)
@@ -178,13 +178,13 @@ def _bring(tool: Tool, maven: str) -> None:
     )
 
 
-def _download(tool: Tool, maven: str, *, workplace: Path, into: Path) -> None:
+def _download(tool: Tool, maven: str, *, scratch: Path, into: Path) -> None:
     """Let Maven copy the tool's files ``into`` a folder.
 
-    Maven gets a local repository of its own, which goes with the workplace: the user's stays as
+    Maven gets a local repository of its own, which goes with the scratch: the user's stays as
     it was, and nothing is kept twice.
     """
-    pom, log, repository = (workplace / name for name in ("pom.xml", "mvn.log", "repository"))
+    pom, log, repository = (scratch / name for name in ("pom.xml", "mvn.log", "repository"))
     pom.write_text(_pom(tool.artifacts), encoding="utf-8")
     into.mkdir()
     command = [maven, "-q", "-B", "-f", str(pom), COPY_GOAL, "-DincludeScope=runtime"]
@@ -193,7 +193,7 @@ def _download(tool: Tool, maven: str, *, workplace: Path, into: Path) -> None:
         log.open("wb") as output,
         subprocess.Popen(
             command,
-            cwd=workplace,
+            cwd=scratch,
             env=_maven_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
