@@ -133,11 +133,16 @@ class KafkaSource:
         except KafkaException as error:
             self._refused(offsets, error)
 
-    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float) -> None:
-        """Commit and wait for the answer, at most this long: before partitions are given up.
+    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float | None) -> None:
+        """Commit and wait for the answer, before partitions are given up.
 
-        The client's own call has no limit while no broker answers, and lets no signal through.
+        The client's own call has no limit while no broker answers, and lets no signal through:
+        with ``seconds`` it is made on a thread that may be left behind. None is for the group's
+        callbacks: out of them another thread's call would wait for the callback to end.
         """
+        if seconds is None:
+            self._commit(offsets)
+            return
         call = threading.Thread(target=self._commit, args=(offsets,), daemon=True)
         call.start()
         call.join(seconds)

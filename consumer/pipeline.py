@@ -107,7 +107,7 @@ class Pipeline:
             until=until if self._drain_until is None else min(until, self._drain_until),
             done=lambda: not self._worth_waiting(partitions),
         )
-        self._commit_now(partitions)
+        self._commit_now(partitions, seconds=None)
         self._end(partitions)
 
     def lost(self, partitions: Collection[TopicPartition]) -> None:
@@ -154,7 +154,10 @@ class Pipeline:
         while self._worth_waiting(everything) and self._clock.now() < self._drain_until:
             self._poll()
             self.pump(until=self._clock.now(), done=lambda: True)
-        while self._commit_now(everything) and self._clock.now() < self._drain_until:
+        seconds = max(self._drain_until - self._clock.now(), LAST_COMMIT_SECONDS)
+        while self._commit_now(everything, seconds=seconds):
+            if self._clock.now() >= self._drain_until:
+                break
             self._poll()  # a rebalance is under way: the group takes the commit afterwards
         left = self._ledger.open_records
         self._source.close()
@@ -329,12 +332,11 @@ class Pipeline:
             return False
         return len(self._letters) > 0 or self._deliveries.can_progress
 
-    def _commit_now(self, partitions: Collection[TopicPartition]) -> bool:
+    def _commit_now(self, partitions: Collection[TopicPartition], *, seconds: float | None) -> bool:
         """Commit and wait for the answer; whether something is still not acknowledged."""
         offsets = self._ledger.committable_of(partitions)
         if offsets:
-            left = (self._drain_until or 0.0) - self._clock.now()
-            self._source.commit_now(offsets, max(left, LAST_COMMIT_SECONDS))
+            self._source.commit_now(offsets, seconds)
         self._hear_kafka()
         return bool(self._ledger.committable_of(partitions))
 

@@ -224,8 +224,9 @@ class FakeSource:
         """Commit; the report comes out of a later read."""
         self._waiting_reports += self._commit(offsets)
 
-    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float) -> None:
+    def commit_now(self, offsets: Mapping[TopicPartition, int], seconds: float | None) -> None:
         """Commit; the report is there at once."""
+        assert (seconds is None) == self._busy, "a callback commits in its own thread"
         self._reports += self._commit(offsets)
 
     def commit_reports(self) -> list[CommitReport]:

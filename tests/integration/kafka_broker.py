@@ -147,7 +147,16 @@ class KafkaBroker:
         """Partition to committed offset; a partition without a commit is absent."""
         wanted = [TopicPartition(topic, partition) for partition in self._partitions(topic)]
         # Not the admin client's call: it ended the interpreter while a coordinator was loading.
-        found = self._observer(group).committed(wanted, timeout=ANSWER_SECONDS_MAX)
+        deadline = time.monotonic() + ANSWER_SECONDS_MAX
+        while True:
+            try:
+                found = self._observer(group).committed(wanted, timeout=ANSWER_SECONDS_MAX)
+                break
+            except KafkaException:
+                # A broker that has just started is not its groups' coordinator at once.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
     def end_offsets(self, topic: str) -> dict[int, int]:
