@@ -87,6 +87,8 @@ def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> 
     except KafkaBroken as error:
         log.error("Kafka cannot go on", error=str(error))  # noqa: TRY400 - no traceback for this
         raise typer.Exit(1) from None
+    if member.is_stuck:
+        os._exit(1 if left else 0)  # the client's own end would hang as well
     raise typer.Exit(1 if left else 0)
 
 

@@ -35,6 +35,8 @@ __all__ = ["KafkaBroken", "KafkaDeadLetters", "KafkaRefuses", "KafkaSource"]
 
 Partitions = list[TopicPartition]
 
+CLOSE_SECONDS = 10.0
+
 _UNREACHABLE = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
@@ -50,7 +52,7 @@ class KafkaSource:
         self._commits: list[CommitReport] = []
         self._errors: list[ClientError] = []
         self._fault: BaseException | None = None
-        self._stuck = False
+        self.stuck = False
         self._known: dict[tuple[str, int], TopicPartition] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
         callbacks = {
@@ -147,7 +149,7 @@ class KafkaSource:
         call.start()
         call.join(seconds)
         if call.is_alive():
-            self._stuck = True
+            self.stuck = True
             self._commits += [CommitReport(p, o, "_TIMED_OUT") for p, o in offsets.items()]
 
     def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -182,10 +184,15 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group (a static member stays in it, by Kafka's design).
 
-        Not while a commit hangs: the brokers are away, and find out by themselves.
+        Not while a commit hangs: the brokers are away, and find out by themselves. And with a
+        limit: after an exception out of ``consume`` the client's close may never end.
         """
-        if not self._stuck:
-            self._consumer.close()
+        if self.stuck:
+            return
+        call = threading.Thread(target=self._consumer.close, daemon=True)
+        call.start()
+        call.join(CLOSE_SECONDS)
+        self.stuck = call.is_alive()
 
     def _record(self, message: Message) -> Record:
         partition = self._partition(message)

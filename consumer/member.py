@@ -119,6 +119,11 @@ class Member:
         """Where metrics and probes are served."""
         return self._probes.address
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the Kafka client hangs in a call: then the process can only be left at once."""
+        return self._source.stuck
+
     def run(self) -> int:
         """Consume until ``stop``. Returns how many records were left open, uncommitted."""
         settings = self._settings
