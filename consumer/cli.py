@@ -5,15 +5,24 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration. An error is one clear se
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from consumer import __version__
-from consumer.settings import Settings, SettingsError, load_settings
+from consumer.command_line import (
+    Assignments,
+    JsonOutput,
+    SettingsFile,
+    moment_ms,
+    opened,
+    refuse,
+    refusing,
+    settings_from,
+)
+from consumer.settings import SettingsError
 
 app = typer.Typer(
     name="conversions",
@@ -23,21 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="YAML file with settings.", show_default=False)
-]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        "-s",
-        metavar="NAME=VALUE",
-        help="Set any setting by its variable's name; wins over the environment.",
-        show_default=False,
-    ),
-]
-JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def main() -> None:
@@ -74,12 +68,12 @@ def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> 
     from consumer.logs import configure_logs
     from consumer.member import Member
 
-    settings = _settings(settings_file, assignments)
-    with _refusing(SettingsError):
+    settings = settings_from(settings_file, assignments)
+    with refusing(SettingsError):
         settings.require_kafka()
         settings.require_destinations()
     log = configure_logs(level=settings.log_level, log_format=settings.log_format)
-    with _refusing(DestinationsError, KafkaRefuses, ValueError, OSError):
+    with refusing(DestinationsError, KafkaRefuses, ValueError, OSError):
         member = Member(settings, log=log)
     member.stop_on_signals()
     try:
@@ -112,17 +106,17 @@ def preview(
     from consumer.preview import preview as preview_lines
     from consumer.window import BYTES_PER_REQUEST
 
-    settings = _settings(settings_file, assignments)
-    with _refusing(DestinationsError):
+    settings = settings_from(settings_file, assignments)
+    with refusing(DestinationsError):
         destinations = destinations_from(settings)
     preparation = Preparation(
         destinations=destinations,
         test_code=settings.test_code,
         body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
     )
-    now_ms = _now_ms(now)
+    now_ms = moment_ms(now)
     out = sys.stdout.buffer
-    with _opened(file) as lines:
+    with opened(file) as lines:
         for answer in preview_lines(lines, preparation, now_ms=now_ms):
             out.write(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
     out.flush()
@@ -154,11 +148,11 @@ def publish(
     from consumer.kafka import KafkaRefuses
     from consumer.publish import PublishRefused, run_publish
 
-    settings = _settings(settings_file, assignments)
+    settings = settings_from(settings_file, assignments)
     if not dry_run:
-        with _refusing(SettingsError):
+        with refusing(SettingsError):
             settings.require_kafka()
-    with _opened(file) as lines, _refusing(PublishRefused, KafkaRefuses):
+    with opened(file) as lines, refusing(PublishRefused, KafkaRefuses):
         code = run_publish(
             settings,
             lines,
@@ -181,7 +175,7 @@ def check(
     """Check brokers, topics, schema, destinations and tokens: a verdict each, and what to do."""
     from consumer.check import run_check
 
-    settings = _settings(settings_file, assignments)
+    settings = settings_from(settings_file, assignments)
     raise typer.Exit(run_check(settings, as_json=as_json))
 
 
@@ -210,7 +204,7 @@ def emulate(
     for each in pixel or []:
         identity, equals, token = each.partition("=")
         if not (identity.isdecimal() and equals and token):
-            _refuse("--pixel must be ID=TOKEN, with the digits of a pixel's id")
+            refuse("--pixel must be ID=TOKEN, with the digits of a pixel's id")
         pixels.setdefault(identity, set()).add(token)
     config = EmulatorConfig(
         host=host,
@@ -218,7 +212,7 @@ def emulate(
         pixels={identity: frozenset(tokens) for identity, tokens in pixels.items()},
         clock=time.time,
     )
-    with _refusing(OSError):
+    with refusing(OSError):
         emulator = Emulator(config)
         emulator.start()
     typer.echo(f"the Graph API emulator listens on {emulator.url} (what it took: /_emulator/stats)")
@@ -248,57 +242,3 @@ def _until_told(serve: Callable[[], None]) -> None:
         serve()
     except KeyboardInterrupt:
         return
-
-
-def _settings(settings_file: Path | None, assignments: list[str] | None) -> Settings:
-    overrides: dict[str, Any] = {"settings_file": settings_file}
-    for assignment in assignments or []:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            _refuse(f"--set {name}: must be NAME=VALUE")
-        overrides[name] = value
-    with _refusing(SettingsError):
-        return load_settings(os.environ, overrides)
-    raise AssertionError("unreachable: _refusing leaves")
-
-
-def _now_ms(now: str | None) -> int:
-    import time
-    from datetime import UTC, datetime
-
-    if now is None:
-        return time.time_ns() // 1_000_000
-    try:
-        moment = datetime.fromisoformat(now)
-    except ValueError:
-        _refuse("--now must be ISO 8601, such as 2026-11-22T12:00:00Z")
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[BinaryIO]:
-    if file is None or str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    with _refusing(OSError):
-        opened = file.open("rb")
-    with opened:
-        yield opened
-
-
-@contextmanager
-def _refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """What is wrong with usage or configuration: its sentences on stderr, exit code 2."""
-    try:
-        yield
-    except kinds as error:
-        if isinstance(error, OSError) and error.strerror:
-            where = f"{error.filename}: " if error.filename else ""
-            _refuse(f"{where}{error.strerror}")
-        _refuse(str(error))
-
-
-def _refuse(sentences: str) -> NoReturn:
-    for sentence in sentences.splitlines():
-        typer.echo(f"conversions: {sentence}", err=True)
-    raise typer.Exit(2)

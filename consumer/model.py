@@ -269,7 +269,11 @@ class Carried(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MetaError:
-    """What Meta said. ``title`` and ``message`` are Meta's words, already masked."""
+    """What Meta said. ``title`` and ``message`` are Meta's words, already masked.
+
+    ``event_index`` is the event of the request that the answer points at, counted from 0: a hint,
+    seen in public reports and promised nowhere.
+    """
 
     http_status: int
     code: int | None = None
@@ -277,6 +281,7 @@ class MetaError:
     title: str | None = None
     message: str | None = None
     trace_id: str | None = None
+    event_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,12 +407,21 @@ class Split:
     error: MetaError
 
 
+class Scope(Enum):
+    """Whom one of Meta's rate limits is about."""
+
+    DESTINATION = "destination"
+    TOKEN = "token"  # noqa: S105 - the name of a scope, not a secret
+    APP = "app"
+
+
 @dataclass(frozen=True, slots=True)
 class Throttled:
     """Meta asks for a pause of at least ``wait_seconds`` (0: it did not say how long)."""
 
     error: MetaError
     wait_seconds: float
+    scope: Scope = Scope.DESTINATION
 
 
 class HaltReason(Enum):

@@ -54,7 +54,8 @@ LOOPS = {
     "seams",
     "valve",
 }
-CLI = {"cli", "__main__"}
+CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
+"""``cli`` is the entry point; ``cli_<command>`` holds a command that would crowd it."""
 
 LAYERS = ("model", "step", "edge", "loop", "cli")
 
