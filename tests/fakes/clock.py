@@ -2,9 +2,14 @@
 
 
 class FakeClock:
-    """Both of the loop's clocks; they move together, and only by ``advance``."""
+    """Both of the loop's clocks; they move together, and only by ``advance``.
+
+    ``idle_pace``: so many times longer than asked for does a read that finds nothing take. A story
+    of an hour in which little happens is then told in few turns.
+    """
 
     def __init__(self) -> None:
+        self.idle_pace = 1.0
         self._now = 1_000.0
         self._offset_ms = 1_764_000_000_000
 

@@ -52,10 +52,19 @@ class FakeDeadLetters:
         due.sort(key=lambda each: each[0], reverse=self.backwards)
         return [self._report(ticket, sent.letter) for ticket, sent in due]
 
+    def places_from(self, start: int) -> list[Place]:
+        """``places``, from the ``start``-th letter on."""
+        return [place_of(letter) for letter in self.written[start:]]
+
+    @property
+    def places_out(self) -> list[Place]:
+        """Where the records of the letters came from that have had no report yet."""
+        return [place_of(sent.letter) for sent in self._out.values()]
+
     @property
     def places(self) -> list[Place]:
         """Where the records of the written letters came from, in the order of writing."""
-        return [place_of(letter) for letter in self.written]
+        return self.places_from(0)
 
     def _report(self, ticket: int, letter: DeadLetter) -> Report:
         if self.bytes_max is not None and _size_bytes(letter) > self.bytes_max:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -54,6 +54,16 @@ class Lines:
     def named(self, event: str) -> list[dict[str, Any]]:
         """The facts of every line with this name."""
         return [facts for _, name, facts in self.lines if name == event]
+
+
+class Rooms(NamedTuple):
+    """The kinds of the rooms that own state."""
+
+    ledger: type[Ledger] = Ledger
+    outbox: type[Outbox] = Outbox
+    deliveries: type[Deliveries] = Deliveries
+    letters: type[LetterBox] = LetterBox
+    pipeline: type[Pipeline] = Pipeline
 
 
 class FakeHouse:
@@ -178,28 +188,31 @@ def house(
     beside: FakeHouse | None = None,
     post: Callable[[Request], Verdict] | None = None,
     log: Log | None = None,
+    rooms: Rooms | None = None,
 ) -> FakeHouse:
     """Build a member that is assigned ``assigned`` (all by default) at its first turn.
 
     ``beside`` is another member of the same group: clock and topic are shared, and so are Meta's
     and the dead letters' memories, for what one has settled the other need not. With ``post`` every
-    request that no test scripts goes to it, as it goes to ``meta.Meta.post``.
+    request that no test scripts goes to it, as it goes to ``meta.Meta.post``. ``rooms`` are built
+    in place of the usual ones, to plant a bug.
     """
+    rooms = rooms or Rooms()
     clock = beside.clock if beside else FakeClock()
     topic = beside.topic if beside else FakeTopic(clock=clock, partitions=partitions)
     source = FakeSource(topic=topic, clock=clock, max_poll_seconds=max_poll_seconds)
-    meta = FakeMeta(clock=clock, post=post)
+    meta = FakeMeta(clock=clock, post=post, memory=beside.meta.memory if beside else None)
     dead_letters = FakeDeadLetters(clock=clock)
     if beside:
-        meta.accepted, dead_letters.written = beside.meta.accepted, beside.dead_letters.written
-    schemas, ledger, lines = FakeSchemas(), Ledger(), Lines()
-    deliveries = _deliveries(ledger, window_events=window_events)
-    letters = LetterBox(dead_letters=dead_letters)
+        dead_letters.written = beside.dead_letters.written
+    schemas, ledger, lines = FakeSchemas(), rooms.ledger(), Lines()
+    deliveries = _deliveries(ledger, rooms, window_events=window_events)
+    letters = rooms.letters(dead_letters=dead_letters)
     found = parse_destinations(destinations, Path())
     metrics = Metrics(registry=CollectorRegistry(), version="0", graph_version="v0")
     metrics.configured(each.id for each in found)
     journal = Journal(metrics=metrics, log=log or lines)
-    pipeline = Pipeline(
+    pipeline = rooms.pipeline(
         source=source,
         schemas=schemas,
         preparation=Preparation(
@@ -243,9 +256,9 @@ def house(
     )
 
 
-def _deliveries(ledger: Ledger, *, window_events: int) -> Deliveries:
+def _deliveries(ledger: Ledger, rooms: Rooms, *, window_events: int) -> Deliveries:
     def outbox_for(destination: PixelId) -> Outbox:
-        return Outbox(
+        return rooms.outbox(
             destination=destination,
             requests_max=8,
             isolation_requests_max=100,
@@ -256,4 +269,4 @@ def _deliveries(ledger: Ledger, *, window_events: int) -> Deliveries:
     windows = Windows(
         events_max=window_events, bytes_max=4 * 1024**2, seconds_max=1.0, batch_prefix="batch"
     )
-    return Deliveries(windows=windows, outbox_for=outbox_for, is_over=ledger.is_over)
+    return rooms.deliveries(windows=windows, outbox_for=outbox_for, is_over=ledger.is_over)

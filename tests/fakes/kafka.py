@@ -129,6 +129,8 @@ class FakeSource:
         self._errors: list[ClientError] = []
         self._tell: dict[str, Callable[[Partitions], None]] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
+        self._fenced = False
+        self._losing = False
         self.paused: set[TopicPartition] = set()
         self.polls: list[float] = []
         self.rewinds: list[dict[TopicPartition, int]] = []
@@ -160,6 +162,12 @@ class FakeSource:
         """The next read is told that partitions are another's already."""
         self._rebalances.append(_Rebalance("lost", self._of(partitions), False))
 
+    def fence(self) -> None:
+        """The group has given this member up and its partitions away; it hears of it at its next
+        read. What it commits until then is refused."""
+        self._fenced = True
+        self._rebalances = [_Rebalance("lost", list(self._positions), False)]
+
     def fail_read(self, *, dropping: int) -> None:
         """A coming read dequeues so many records and raises instead of returning them."""
         self._drops.append(dropping)
@@ -190,7 +198,7 @@ class FakeSource:
         self._rebalance(after_fetch=True)
         self._clock.advance(len(fetched) * SECONDS_PER_RECORD)
         if len(fetched) < records_max:
-            self._clock.advance(seconds)
+            self._clock.advance(seconds * self._clock.idle_pace)
         self._polled_at = self._clock.now()
         if failing is not None:
             raise ReadFailed("planted")
@@ -242,6 +250,7 @@ class FakeSource:
     def close(self) -> None:
         """Give up every partition and leave."""
         assert not self.closed, "closed twice"
+        self._rebalance(after_fetch=False)
         if self._positions:
             self.revoke(*(p.partition for p in self._positions))
             self._rebalance(after_fetch=False)
@@ -264,7 +273,10 @@ class FakeSource:
     def _commit(self, offsets: Mapping[TopicPartition, int]) -> list[CommitReport]:
         assert offsets, "a commit of nothing"
         self._require(offsets, "commit")
+        assert not self._losing, "a commit of partitions that are another's already"
         error = self._refusals.pop(0) if self._refusals else None
+        if self._fenced:
+            error = "ILLEGAL_GENERATION"
         for partition, offset in offsets.items():
             position = self._positions[partition]
             assert offset <= position, f"{partition}: commit of {offset}, read up to {position}"
@@ -273,6 +285,7 @@ class FakeSource:
         return [CommitReport(partition, offset, error) for partition, offset in offsets.items()]
 
     def _rebalance(self, *, after_fetch: bool) -> None:
+        self._fenced = False
         due = [each for each in self._rebalances if each.after_fetch == after_fetch]
         self._rebalances = [each for each in self._rebalances if each.after_fetch != after_fetch]
         self._busy = True
@@ -283,7 +296,9 @@ class FakeSource:
                     self._positions[partition] = self._topic.committed.get(partition, 0)
             else:
                 self._require(partitions, kind)
+            self._losing = kind == "lost"
             self._tell[kind](partitions)
+            self._losing = False
             if kind != "assigned":
                 self._drop(partitions)
         self._busy = False

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumer.judge import judge
-from consumer.model import PixelId, Prepared, Request, Verdict
+from consumer.model import (
+    Accepted,
+    PixelId,
+    Prepared,
+    Request,
+    Retry,
+    RetryCause,
+    Verdict,
+)
 from consumer.senders import Answer
 from tests.fakes.clock import FakeClock
 from tests.fakes.kafka import Place
@@ -75,16 +83,39 @@ class _Out(NamedTuple):
     due_at: float
 
 
+class Memory:
+    """What Meta itself knows, whoever of the group's members asks.
+
+    ``accepted`` counts by place what it has told that it took, ``received`` what it took, whether
+    or not its answer arrived; ``unheard`` of these had an answer that was lost. ``event_ids`` are
+    those under which a place arrived.
+    """
+
+    def __init__(self) -> None:
+        self.accepted: Counter[Place] = Counter()
+        self.received: Counter[Place] = Counter()
+        self.unheard: Counter[Place] = Counter()
+        self.event_ids: dict[Place, set[str]] = {}
+
+
 class FakeMeta:
     """Satisfies ``seams.Outgoing``.
 
     ``scripted`` holds answers for the next requests of a destination, ``standing`` the answer
     until it is taken away; otherwise the events are judged, and ``is_bad`` marks what Meta alone
-    knows to be wrong. ``latency_seconds`` may be ``inf``: then nothing comes back.
+    knows to be wrong. ``latency_seconds`` may be ``inf``: then nothing comes back. The answers to
+    destinations that are ``unheard`` are lost on their way.
     """
 
-    def __init__(self, *, clock: FakeClock, post: Callable[[Request], Verdict] | None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: FakeClock,
+        post: Callable[[Request], Verdict] | None,
+        memory: Memory | None = None,
+    ) -> None:
         self._clock = clock
+        self.memory = memory or Memory()
         self._post = post
         self._out: list[_Out] = []
         self._ids: set[str] = set()
@@ -93,9 +124,10 @@ class FakeMeta:
         self.scripted: dict[PixelId, deque[Scripted]] = {}
         self.standing: dict[PixelId, Scripted] = {}
         self.is_bad: Callable[[Prepared], bool] = lambda event: False
+        self.unheard: set[PixelId] = set()
         self.seen: list[Seen] = []
-        self.accepted: Counter[Place] = Counter()
         self.traces: dict[Place, str] = {}
+        self._told: set[tuple[Place, int]] = set()
 
     # --- seams.Outgoing
 
@@ -106,6 +138,10 @@ class FakeMeta:
         mine = {id(event) for event in request.events}
         twice = [event for out in self._out for event in out.request.events if id(event) in mine]
         assert not twice, "an event is in two requests at once"
+        again = [
+            event for event in request.events if (place(event), event.record.tenure) in self._told
+        ]
+        assert not again, "an event is sent again after it was accepted"
         now = self._clock.now()
         self.seen.append(Seen(now, request))
         self._out.append(_Out(request, self._verdict(request), now, now + self.latency_seconds))
@@ -124,6 +160,11 @@ class FakeMeta:
         self._clock.advance(max(0.0, min(until, earliest) - self._clock.now()))
 
     # --- what a test asks
+
+    @property
+    def accepted(self) -> Counter[Place]:
+        """How often each record's event was accepted, and its sender told."""
+        return self.memory.accepted
 
     @property
     def requests_out(self) -> int:
@@ -151,8 +192,18 @@ class FakeMeta:
             return self._post(request)
         reply = self._judged(request) if planted is None else planted
         if isinstance(reply, Reply):
-            return judge(reply.status, reply.headers, reply.body, sent=len(request.events))
+            reply = judge(reply.status, reply.headers, reply.body, sent=len(request.events))
+        if isinstance(reply, Accepted):
+            self._receive(request)
+            if destination in self.unheard:
+                self.memory.unheard.update(map(place, request.events))
+                return Retry(RetryCause.TIMEOUT, None, reached_meta=True)
         return reply
+
+    def _receive(self, request: Request) -> None:
+        for event in request.events:
+            self.memory.received[place(event)] += 1
+            self.memory.event_ids.setdefault(place(event), set()).add(event.event_id)
 
     def _judged(self, request: Request) -> Reply:
         trace_id = f"trace-{next(self._traces)}"
@@ -174,8 +225,9 @@ class FakeMeta:
         return not all(map(body.get, needed)) or too_old or early or self.is_bad(event)
 
     def _answered(self, out: _Out) -> Answer:
-        if type(out.verdict).__name__ == "Accepted":
+        if isinstance(out.verdict, Accepted):
             self.accepted.update(map(place, out.request.events))
+            self._told.update((place(e), e.record.tenure) for e in out.request.events)
         return Answer(out.request, out.verdict, self._clock.now() - out.sent_at, None)
 
 

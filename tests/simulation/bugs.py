@@ -1,0 +1,256 @@
+"""Bugs to plant: each is a room with one mistake in it, of the kind that loses or doubles events.
+
+The simulation must find every one of them, or it proves nothing.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from consumer.deliveries import Deliveries
+from consumer.letter_box import DeadLetters, LetterBox, Report, Writing
+from consumer.model import (
+    Accepted,
+    Batch,
+    Closing,
+    Delivered,
+    Prepared,
+    Record,
+    Rejected,
+    TopicPartition,
+    Verdict,
+)
+from consumer.outbox import Due, Outbox
+from consumer.pipeline import PUMP_SECONDS, Pipeline
+from consumer.settle import Ledger, Opening
+from tests.fakes.house import Rooms
+from tests.fakes.kafka import Place
+from tests.fakes.meta import place
+
+
+class CommitsThePosition(Ledger):
+    """Commits what was read instead of what was settled."""
+
+    def committable(self) -> dict[TopicPartition, int]:
+        return self._positions(self.partitions)
+
+    def committable_of(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._positions(partitions)
+
+    def _positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        states = {partition: self.state(partition) for partition in partitions}
+        return {
+            partition: state.next_offset
+            for partition, state in states.items()
+            if state is not None and state.next_offset is not None
+        }
+
+
+class SettlesOnRead(Ledger):
+    """A record counts as settled once it was read."""
+
+    def open(self, record: Record, now: float) -> Opening:
+        opening = super().open(record, now)
+        if opening is Opening.OPENED:
+            super().settle(record)
+        return opening
+
+    def settle(self, record: Record) -> bool:
+        return not self.is_over(record.tenure)
+
+
+class SettlesAcrossTenures(Ledger):
+    """An answer for a tenure that is over settles the record of the one that follows."""
+
+    def settle(self, record: Record) -> bool:
+        number = self.tenure_of(record.partition)
+        state = self.state(record.partition)
+        if number is None or state is None or not state.open:
+            return False
+        return super().settle(record._replace(tenure=number))
+
+
+class ForgetsNobody(Deliveries):
+    """What belongs to a revoked partition stays in windows and queues."""
+
+    def __init__(self, *, is_over: Callable[[int], bool], **rest: Any) -> None:
+        del is_over
+        super().__init__(is_over=lambda _: False, **rest)
+
+    def forget(self, partitions: Collection[TopicPartition]) -> None:
+        del partitions
+
+
+class OutboxOfNobody(Outbox):
+    """Never hears that a tenure is over."""
+
+    def __init__(self, *, is_over: Callable[[int], bool], **rest: Any) -> None:
+        del is_over
+        super().__init__(is_over=lambda _: False, **rest)
+
+    def forget(self) -> None:
+        pass
+
+
+class RenamesRetries(Outbox):
+    """What is sent again has another event id, and so is a second conversion."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._sent: set[Place] = set()
+
+    def due(self, now: float, now_ms: int) -> Due:
+        due = super().due(now, now_ms)
+        return Due(
+            [replace(each, events=self._named(each.events)) for each in due.requests], *due[1:]
+        )
+
+    def _named(self, events: Iterable[Prepared]) -> tuple[Prepared, ...]:
+        named = []
+        for event in events:
+            again = place(event) in self._sent
+            self._sent.add(place(event))
+            named.append(event._replace(event_id=f"{event.event_id}-again") if again else event)
+        return tuple(named)
+
+
+class DeliversAHalfTwice(Outbox):
+    """The part of a refused batch that Meta took goes once more with the rest."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._isolating: dict[str, Any] = {}
+
+    def due(self, now: float, now_ms: int) -> Due:
+        due = super().due(now, now_ms)
+        self._isolating |= {each.request_id: each for each in due.requests if each.isolating}
+        return due
+
+    def answered(self, request_id: str, verdict: Verdict, now: float) -> list[Delivered | Rejected]:
+        settled = super().answered(request_id, verdict, now)
+        request = self._isolating.pop(request_id, None)
+        if request is not None and isinstance(verdict, Accepted):
+            self.offer(Batch(request.key, request.batch_id, request.events, Closing.DRAIN))
+        return settled
+
+
+class SkipsTheDeadLetter(LetterBox):
+    """A rejected record is settled, and nobody ever sees its dead letter."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._skipped: list[Rejected] = []
+
+    def put(self, rejected: Rejected, *, failed_at_ms: int) -> None:
+        del failed_at_ms
+        self._skipped.append(rejected)
+
+    def advance(self, now: float) -> list[Rejected]:
+        skipped, self._skipped = self._skipped, []
+        return super().advance(now) + skipped
+
+
+class TakesFailureForSuccess(LetterBox):
+    """A dead letter that could not be written counts as written."""
+
+    def __init__(self, *, dead_letters: DeadLetters) -> None:
+        super().__init__(dead_letters=_Flattered(dead_letters))
+
+
+class _Flattered:
+    def __init__(self, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
+        self.produce = dead_letters.produce
+
+    def reports(self) -> list[Report]:
+        return [
+            each._replace(writing=Writing.ACKNOWLEDGED) for each in self._dead_letters.reports()
+        ]
+
+
+class Starves(Pipeline):
+    """Does not poll the group while everything is paused."""
+
+    def _read(self, now: float) -> list[Any]:
+        if self._valve.room(now) > 0:
+            return super()._read(now)
+        self._outgoing.wait(PUMP_SECONDS)
+        return []
+
+
+class CommitsAfterRevoke(Pipeline):
+    """Commits once more when the partitions are another's already."""
+
+    _late: Mapping[TopicPartition, int] = {}
+
+    def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        offsets = self._ledger.committable_all()
+        super().revoked(partitions)
+        self._late = {each: offset for each, offset in offsets.items() if each in partitions}
+
+    def turn(self) -> None:
+        late, self._late = self._late, {}
+        if late:
+            self._source.commit(late)
+        super().turn()
+
+
+class CommitsOnLost(Pipeline):
+    """Commits partitions that somebody else owns already."""
+
+    def lost(self, partitions: Collection[TopicPartition]) -> None:
+        self._commit_now(partitions, seconds=None)
+        super().lost(partitions)
+
+
+class RunsAhead(Pipeline):
+    """Delivery runs ahead of a commit without a bound."""
+
+    def __init__(self, **rest: Any) -> None:
+        limits = replace(rest.pop("limits"), uncommitted_records=10**9)
+        super().__init__(limits=limits, **rest)
+
+
+class HoldsForEver(Pipeline):
+    """A halted destination never gives way."""
+
+    def __init__(self, **rest: Any) -> None:
+        limits = replace(rest.pop("limits"), spill_after_seconds=10.0**9)
+        super().__init__(limits=limits, **rest)
+
+
+class DeadLettersForOthers(Pipeline):
+    """What Meta refuses of a tenure that is over is dead-lettered all the same."""
+
+    def _reject(self, rejected: list[Rejected], now_ms: int) -> None:
+        for one in rejected:
+            self._letters.put(one, failed_at_ms=now_ms)
+
+
+class ForgetsToRewind(Pipeline):
+    """After a failed read it goes on where the client stands, past what was dequeued and lost."""
+
+    def _rewind(self, error: str) -> None:
+        self._journal.reading_failed(error)
+
+
+BUGS: Mapping[str, Rooms] = {
+    "commit position": Rooms(ledger=CommitsThePosition),
+    "settle on read": Rooms(ledger=SettlesOnRead),
+    "settle across tenures": Rooms(ledger=SettlesAcrossTenures, outbox=OutboxOfNobody),
+    "forget to forget what was revoked": Rooms(deliveries=ForgetsNobody, outbox=OutboxOfNobody),
+    "retry with a new event id": Rooms(outbox=RenamesRetries),
+    "deliver an isolated half twice": Rooms(outbox=DeliversAHalfTwice),
+    "skip the dead letter": Rooms(letters=SkipsTheDeadLetter),
+    "commit during dead-letter failure": Rooms(letters=TakesFailureForSuccess),
+    "poll starves while paused": Rooms(pipeline=Starves),
+    "commit after revoke": Rooms(pipeline=CommitsAfterRevoke),
+    "commit on lost": Rooms(pipeline=CommitsOnLost),
+    "run ahead of the commit": Rooms(pipeline=RunsAhead),
+    "hold a halted destination for ever": Rooms(pipeline=HoldsForEver),
+    "dead-letter for a tenure that is over": Rooms(
+        pipeline=DeadLettersForOthers, outbox=OutboxOfNobody
+    ),
+    "forget to rewind": Rooms(pipeline=ForgetsToRewind),
+}
+"""What is planted, by the name of the mistake."""
