@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from consumer import __version__
+from consumer.cli_send import send
 from consumer.command_line import (
     Assignments,
     JsonOutput,
@@ -159,6 +160,9 @@ def publish(
             as_json=as_json,
         )
     raise typer.Exit(code)
+
+
+app.command()(send)
 
 
 @app.command()

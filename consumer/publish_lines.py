@@ -76,7 +76,7 @@ def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
     line = read_line(text)
     if isinstance(line, Mistake):
         return Bad(number, line.message)
-    wrong = [_no_field(path) for path in line.unknown]
+    wrong = [no_field(path) for path in line.unknown]
     if not line.fields.get("eventName", "").strip():
         wrong.append("eventName is missing")
     if line.event_time_ms is None:
@@ -96,7 +96,8 @@ _DIGITS_MAX = 4
 
 
 @lru_cache(maxsize=1000)
-def _no_field(path: str) -> str:
+def no_field(path: str) -> str:
+    """A sentence on a field that the schema lacks, with the nearest that it has."""
     if not _NAME.fullmatch(path) or sum(map(str.isdigit, path)) > _DIGITS_MAX:
         return "there is a name, not repeated here, that is no field of an event"
     parent, _, name = path.rpartition(".")

@@ -29,9 +29,11 @@ def seekable(lines: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    what: str, total: int | None, *, shown: bool = True
+) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal; it is told how many are done."""
-    if not sys.stderr.isatty():
+    if not (shown and sys.stderr.isatty()):
         yield lambda done: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

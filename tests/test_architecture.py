@@ -55,6 +55,8 @@ LOOPS = {
     "publish",
     "publisher",
     "seams",
+    "send",
+    "sending",
     "valve",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
