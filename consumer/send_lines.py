@@ -8,7 +8,16 @@ that the same line stands at the same place.
 from typing import NamedTuple
 
 from consumer.json_lines import Mistake, read_line
-from consumer.model import Event, PixelId, Prepared, Record, Rejected, Suppressed, TopicPartition
+from consumer.model import (
+    Event,
+    PixelId,
+    Prepared,
+    Reason,
+    Record,
+    Rejected,
+    Suppressed,
+    TopicPartition,
+)
 from consumer.prepare import Preparation, prepare
 from consumer.send_report import Failure, failure_of, unreadable
 
@@ -32,13 +41,24 @@ def candidate(
     now_ms: int,
 ) -> Candidate:
     """What becomes of the event ``index``, counted from 0. ``destination`` wins over its own."""
-    line = text if isinstance(text, Mistake) else read_line(text)
-    if isinstance(text, Mistake) or isinstance(line, Mistake):
-        assert isinstance(line, Mistake), "a line that is none cannot be read"
+    if isinstance(text, Mistake):
+        return Candidate(unreadable(index, text), ())
+    line = read_line(text)
+    if isinstance(line, Mistake):
         return Candidate(unreadable(index, line), ())
     if destination is not None:
         line.fields["destinationId"] = destination
     record = Record(INPUT, index, 0, None, text.strip(), (), TENURE)
-    event = Event(record, line.fields, line.event_time_ms)
-    fate = prepare(event, preparation, now_ms=now_ms)
+    fate = _prepared(Event(record, line.fields, line.event_time_ms), preparation, now_ms)
     return Candidate(failure_of(fate) if isinstance(fate, Rejected) else fate, line.unknown)
+
+
+def _prepared(
+    event: Event, preparation: Preparation, now_ms: int
+) -> Prepared | Rejected | Suppressed:
+    """A fault of ours that one event provokes costs that event, not the file; nor is it quoted."""
+    try:
+        return prepare(event, preparation, now_ms=now_ms)
+    except Exception as error:
+        detail = f"a fault of our own ({type(error).__name__})"
+        return Rejected(record=event.record, reason=Reason.INTERNAL_ERROR, detail=detail)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -20,9 +21,9 @@ import orjson
 import pytest
 
 from consumer.assembly import deliveries_from, preparation_from
-from consumer.destinations import parse_destinations
+from consumer.destinations import Destination, Destinations, parse_destinations
 from consumer.emulator import Emulator, EmulatorConfig
-from consumer.model import HaltReason, PixelId, Retry, RetryCause
+from consumer.model import Accepted, HaltReason, PixelId, Retry, RetryCause
 from consumer.send_report import LISTED_MAX, NOT_SENT, Failure, Report
 from consumer.sending import Limits, Sending
 from consumer.settings import load_settings
@@ -81,6 +82,7 @@ class World:
         self.stops: Callable[[], int] = lambda: 0
         self.advance: Callable[[int], None] = lambda done: None
         self.problem: str | None = None
+        self.destinations = parse_destinations(TWO, Path())
 
     def send(
         self,
@@ -93,9 +95,8 @@ class World:
     ) -> Report:
         """Send it all; in virtual time."""
         loaded = load_settings({}, settings)
-        destinations = parse_destinations(TWO, Path())
         sending = Sending(
-            preparation=preparation_from(loaded, destinations),
+            preparation=preparation_from(loaded, self.destinations),
             destination=destination,
             deliveries=deliveries_from(loaded, is_over=lambda tenure: False),
             outgoing=self.meta,
@@ -134,6 +135,14 @@ def test_more_than_a_thousand_events_go_in_several_requests() -> None:
         "failures": [],
         "traceId": world.meta.traces[0, 2499],
     }
+
+
+def test_the_end_of_the_input_closes_the_window() -> None:
+    world = World()
+    began = world.clock.now()
+    world.send(lines(event(0)), window_seconds=30)
+
+    assert world.clock.now() - began < 1
 
 
 def test_an_empty_input_is_no_failure() -> None:
@@ -194,6 +203,26 @@ def test_a_line_that_is_too_long_is_a_failure_like_another() -> None:
     assert (report.received, codes(report)) == (1, [(0, "undecodable")])
 
 
+class Faulty(Destinations):
+    """Stumbles over one destination, and quotes what it stumbled over."""
+
+    def get(self, pixel: PixelId) -> Destination | None:
+        """Stumble."""
+        if pixel == CRM:
+            raise KeyError(PERSON["email"])
+        return super().get(pixel)
+
+
+def test_a_fault_of_our_own_costs_one_event_and_quotes_nothing() -> None:
+    world = World()
+    sound = world.destinations
+    world.destinations = Faulty(by_id=sound.by_id, any_id=sound.any_id)
+    report = world.send(lines(event(0), event(1, destinationId=CRM), event(2)))
+
+    assert (report.received, codes(report)) == (2, [(1, "internal_error")])
+    assert not any(canary in report.failures[0].message for canary in CANARIES)
+
+
 def test_what_is_withheld_for_want_of_consent_is_neither_received_nor_failed() -> None:
     denied = event(1, destinationId=CRM, consent={"adUserData": "DENIED"})
     report = World().send(lines(event(0), denied))
@@ -223,9 +252,9 @@ def test_events_of_two_destinations_never_share_a_request() -> None:
 def test_an_event_without_id_has_the_same_one_whenever_the_file_is_sent() -> None:
     text = lines(*(event(0, eventId=None) for _ in range(3)))
     ids = []
-    for _ in range(2):
+    for hours in range(2):
         world = World()
-        world.clock.advance(3600)
+        world.clock.advance(hours * 3600)
         world.send(text)
         ids.append(world.ids())
 
@@ -326,6 +355,7 @@ def test_a_file_of_nothing_but_bad_events_ends_soon() -> None:
 def test_a_destination_that_takes_nothing_is_given_up_in_time(standing: Any, code: str) -> None:
     world = World()
     world.meta.standing[SHOP] = standing
+    world.meta.latency_seconds = 5.0
     began = world.clock.now()
     each = [event(n, destinationId=(SHOP, CRM)[n % 2]) for n in range(40)]
     report = world.send(lines(*each), timeout_seconds=100.0, in_flight_events=10)
@@ -343,13 +373,50 @@ def test_a_destination_that_takes_nothing_is_given_up_in_time(standing: Any, cod
 
 def test_a_held_event_is_given_up_in_time_and_never_sent_afterwards() -> None:
     world = World()
-    soon, later = event(0, eventTime=NOW_MS + 100_000), event(1, eventTime=NOW_MS + 250_000)
-    other = event(2, destinationId=CRM, eventTime=NOW_MS + 290_000)
-    report = world.send(lines(soon, later, other), timeout_seconds=120.0)
+    shop = [event(0), event(1, eventTime=NOW_MS + 250_000)]
+    # These keep the loop going beyond the time of that.
+    due_ms = (100_000, 200_000, 290_000)
+    crm = [event(2 + n, destinationId=CRM, eventTime=NOW_MS + ms) for n, ms in enumerate(due_ms)]
+    report = world.send(lines(*shop, *crm), timeout_seconds=120.0)
 
-    assert world.ids() == [["order-0"]]
-    # The other one had waited as long by then.
-    assert codes(report) == [(1, NOT_SENT), (2, NOT_SENT)]
+    assert (world.ids(SHOP), len(world.ids(CRM))) == ([["order-0"]], 3)
+    assert codes(report) == [(1, NOT_SENT)]
+
+
+def test_a_slow_destination_is_not_given_up_while_it_takes_events() -> None:
+    world = World()
+    world.meta.latency_seconds = 10.0
+    began = world.clock.now()
+    each = map(event, range(200))
+    report = world.send(
+        lines(*each), timeout_seconds=60.0, requests_per_destination=1, window_events=10
+    )
+
+    assert world.clock.now() - began > 190
+    assert report.received == 200
+
+
+def test_a_destination_is_not_blamed_for_the_time_in_which_it_had_nothing_to_take() -> None:
+    world = World()
+    world.meta.scripted[SHOP] = deque([throttling(60), Accepted("t")])
+    world.meta.standing[SHOP] = outage()
+    # While the other destination fills the house, the last line is not even read.
+    text = [event(0, destinationId=CRM), *map(event, range(1, 31)), event(31, destinationId=CRM)]
+    report = world.send(
+        lines(*text), timeout_seconds=100.0, in_flight_events=11, requests_per_destination=1
+    )
+
+    assert world.ids(CRM) == [["order-0"], ["order-31"]]
+    assert {each.code for each in report.failures} == {"outcome_unknown", NOT_SENT}
+
+
+def test_an_event_that_becomes_too_old_while_it_waits_is_a_failure() -> None:
+    world = World()
+    world.meta.scripted[SHOP] = deque([throttling(120)])
+    old_ms = NOW_MS - (7 * 24 * 60 - 11) * 60_000
+    report = world.send(lines(event(0, eventTime=old_ms), event(1)))
+
+    assert (report.received, codes(report)) == (1, [(0, "expired")])
 
 
 def test_after_an_unclear_answer_a_halt_says_that_meta_may_have_the_events() -> None:
@@ -681,10 +748,11 @@ class Gate:
                 gate.arrived.set()
                 gate.open.wait(60)
                 answer = b'{"events_received":%d,"fbtrace_id":"A1"}' % events
-                self.send_response(200)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                with suppress(ConnectionError):  # who asked may have gone
+                    self.send_response(200)
+                    self.send_header("content-length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
