@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from consumer import __version__
+from consumer.cli_send import send
 from consumer.command_line import (
     Assignments,
     JsonOutput,
@@ -100,20 +101,15 @@ def preview(
     """Show what Meta would get for each event of a file. Never connects to anything."""
     import orjson
 
+    from consumer.assembly import preparation_from
     from consumer.destination_files import destinations_from
     from consumer.destinations import DestinationsError
-    from consumer.prepare import Preparation
     from consumer.preview import preview as preview_lines
-    from consumer.window import BYTES_PER_REQUEST
 
     settings = settings_from(settings_file, assignments)
     with refusing(DestinationsError):
         destinations = destinations_from(settings)
-    preparation = Preparation(
-        destinations=destinations,
-        test_code=settings.test_code,
-        body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
-    )
+    preparation = preparation_from(settings, destinations)
     now_ms = moment_ms(now)
     out = sys.stdout.buffer
     with opened(file) as lines:
@@ -164,6 +160,9 @@ def publish(
             as_json=as_json,
         )
     raise typer.Exit(code)
+
+
+app.command()(send)
 
 
 @app.command()

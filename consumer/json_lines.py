@@ -5,17 +5,18 @@ milliseconds or ISO 8601; ``email``, ``phone`` and ``externalId`` may be lists; 
 object; optional fields may be absent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import orjson
 
 from consumer.decode import event_time_ms
 from consumer.schema_plan import event_schema
 
+LINE_BYTES_MAX = 8 * 1024 * 1024
 LISTS_TOO = frozenset(("user.email", "user.phone", "user.externalId"))
 FREE_OBJECTS = frozenset(("customData",))
 
@@ -33,6 +34,22 @@ class Line(NamedTuple):
     fields: dict[str, Any]
     event_time_ms: int | None
     unknown: tuple[str, ...]
+
+
+def numbered_lines(lines: IO[bytes]) -> Iterator[tuple[int, bytes | Mistake]]:
+    """Each line that is not blank with its number, from 1; a mistake for one that is too long."""
+    number = 0
+    while line := lines.readline(LINE_BYTES_MAX + 1):
+        number += 1
+        if len(line) > LINE_BYTES_MAX:
+            while line and not line.endswith(b"\n"):
+                line = lines.readline(LINE_BYTES_MAX)
+            yield number, Mistake("", f"a line may hold {LINE_BYTES_MAX // 2**20} MiB at most")
+            continue
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if line.strip():
+            yield number, line
 
 
 def read_line(line: bytes) -> Line | Mistake:

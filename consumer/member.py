@@ -2,11 +2,9 @@
 
 import logging
 import os
-import random
 import signal
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType
 
 from prometheus_client import CollectorRegistry
@@ -15,8 +13,9 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from consumer import __version__
-from consumer.deliveries import Deliveries
-from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
+from consumer.assembly import deliveries_from, meta_from, preparation_from, senders_from
+from consumer.clock import SystemClock
+from consumer.destination_files import DestinationsFile, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.journal import Journal, Log
@@ -26,34 +25,15 @@ from consumer.kafka_settings import Client
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
-from consumer.meta import Meta
 from consumer.metrics import Metrics
-from consumer.model import PixelId
-from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline, Timing
-from consumer.prepare import Preparation
 from consumer.probes import Health, Probes
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
-from consumer.senders import Senders
 from consumer.settings import Settings
 from consumer.settle import Ledger
-from consumer.window import BYTES_PER_REQUEST, Windows
 
 FILES_SECONDS = 5.0
 GAUGES_SECONDS = 1.0
-SENDER_THREADS_MAX = 256
-
-
-class SystemClock:
-    """The real time."""
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
-
-    def now_ms(self) -> int:
-        """Wall-clock milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000
 
 
 class Member:
@@ -77,13 +57,9 @@ class Member:
         self._journal = Journal(metrics=self._metrics(settings), log=log)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
-        self._deliveries = self._build_deliveries(settings)
-        self._meta = self._build_meta(settings, self._tokens)
-        self._senders = Senders(
-            post=self._meta.post,
-            threads_max=SENDER_THREADS_MAX,
-            give_up_seconds=3 * settings.request_timeout_seconds,
-        )
+        self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
+        self._meta = meta_from(settings, self._tokens)
+        self._senders = senders_from(settings, self._meta)
         self._schemas = Schemas(
             registry=registry or _registry(settings),
             local=local_schemas(settings.schemas_dir),
@@ -107,11 +83,7 @@ class Member:
             },
         )
         self._letters = LetterBox(dead_letters=self._dead_letters)
-        self._preparation = Preparation(
-            destinations=destinations,
-            test_code=settings.test_code,
-            body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
-        )
+        self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
 
     @property
@@ -266,37 +238,6 @@ class Member:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         return Metrics(registry=registry, version=__version__, graph_version=settings.graph_version)
-
-    def _build_deliveries(self, settings: Settings) -> Deliveries:
-        jitter: Callable[[], float] = random.SystemRandom().random
-
-        def outbox_for(destination: PixelId) -> Outbox:
-            return Outbox(
-                destination=destination,
-                requests_max=settings.requests_per_destination,
-                isolation_requests_max=settings.isolation_requests,
-                is_over=self._ledger.is_over,
-                jitter=jitter,
-            )
-
-        windows = Windows(
-            events_max=settings.window_events,
-            bytes_max=settings.window_bytes,
-            seconds_max=settings.window_seconds,
-            batch_prefix=f"{time.time_ns() // 1_000_000:x}{os.getpid():x}",
-        )
-        return Deliveries(windows=windows, outbox_for=outbox_for, is_over=self._ledger.is_over)
-
-    def _build_meta(self, settings: Settings, tokens: Tokens) -> Meta:
-        return Meta(
-            graph_url=settings.graph_url,
-            graph_version=settings.graph_version,
-            timeout_seconds=settings.request_timeout_seconds,
-            connections_max=SENDER_THREADS_MAX,
-            token_for=tokens.of,
-            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
-            transport=None,
-        )
 
     def _build_pipeline(self, settings: Settings) -> Pipeline:
         return Pipeline(

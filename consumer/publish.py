@@ -7,10 +7,8 @@ mistake is sent, and memory does not grow with the file.
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from shutil import copyfileobj
-from tempfile import SpooledTemporaryFile
+from collections.abc import Iterator
+from contextlib import nullcontext
 from time import monotonic
 from typing import IO, Any, BinaryIO
 
@@ -18,21 +16,18 @@ import orjson
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from consumer.encode import EventEncoder
 from consumer.kafka_refusal import KafkaRefuses, configuring
 from consumer.publish_lines import Bad, Checked, Sound, check_lines, sound_lines
-from consumer.publisher import KEYS, Publisher, because, told_to_stop
+from consumer.publisher import KEYS, Publisher, because
 from consumer.schema_plan import event_schema
 from consumer.settings import Settings, SettingsError
+from consumer.terminal import progress_bar, seekable, told_to_stop
 from consumer.unanswered import why_unanswered
 
 LISTED_MAX = 20
 """Bad lines that are told one by one; of the others only the number."""
-SPOOL_BYTES = 8 * 1024 * 1024
-"""What of standard input is kept in memory; beyond it goes to a file that only we can read."""
 LATE_SECONDS = 5.0
 """How much later than librdkafka we give up: it can say why, we cannot."""
 TIMEOUT_MS = 30_000
@@ -71,7 +66,7 @@ def run_publish(
     _check_usage(settings, register=register, dry_run=dry_run, key=key, per_second=per_second)
     schema_id, published = None, 0
     try:
-        with nullcontext(lines) if dry_run else _readable_twice(lines) as readable:
+        with nullcontext(lines) if dry_run else seekable(lines) as readable:
             start = 0 if dry_run else readable.tell()
             checked = _check(readable)
             _tell_bad(checked, skip_bad=skip_bad)
@@ -119,21 +114,10 @@ def _check_usage(
             raise PublishRefused(str(error)) from None
 
 
-@contextmanager
-def _readable_twice(lines: IO[bytes]) -> Iterator[IO[bytes]]:
-    if lines.seekable():
-        yield lines
-        return
-    with SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        copyfileobj(lines, spool)
-        spool.seek(0)
-        yield spool
-
-
 def _check(lines: IO[bytes]) -> Checked:
     sound, bad = 0, 0
     listed: list[Bad] = []
-    with _bar("checking", None) as advance:
+    with progress_bar("checking", None) as advance:
         for each in check_lines(lines, encoder=EventEncoder(schema_id=None)):
             if isinstance(each, Sound):
                 sound += 1
@@ -200,7 +184,7 @@ def _send(
     except KafkaRefuses as error:
         raise PublishRefused(str(error)) from None
     timeout_ms = int(configuration["message.timeout.ms"]) or TIMEOUT_MS  # 0 would be for ever
-    with told_to_stop() as signals, _bar("publishing", total) as advance:
+    with told_to_stop() as signals, progress_bar("publishing", total) as advance:
         publisher = Publisher(
             producer=producer,
             topic=settings.topic,
@@ -219,19 +203,6 @@ def _send(
             told += ": the lines have changed since they were checked"
         _complain(f"stopped: {told}" if signals else told)
     return publisher.delivered
-
-
-@contextmanager
-def _bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, if that is a terminal; it is told how many are done."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _summarise(checked: Checked, published: int, topic: str, schema_id: int | None) -> None:

@@ -8,11 +8,10 @@ from itertools import islice
 from typing import IO, Any, NamedTuple
 
 from consumer.encode import EventEncoder
-from consumer.json_lines import Mistake, read_line
+from consumer.json_lines import Mistake, numbered_lines, read_line
 from consumer.schema_plan import event_schema
 from consumer.wording import did_you_mean
 
-LINE_BYTES_MAX = 8 * 1024 * 1024
 PER_LINE_MAX = 3
 
 
@@ -52,18 +51,11 @@ class Checked:
 
 def check_lines(lines: IO[bytes], *, encoder: EventEncoder) -> Iterator[Sound | Bad]:
     """Each line that is not blank, encoded or with what is wrong with it."""
-    number = 0
-    while line := lines.readline(LINE_BYTES_MAX + 1):
-        number += 1
-        if len(line) > LINE_BYTES_MAX:
-            while line and not line.endswith(b"\n"):
-                line = lines.readline(LINE_BYTES_MAX)
-            yield Bad(number, f"is longer than {LINE_BYTES_MAX // 2**20} MiB")
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield _check_line(number, line, encoder)
+    for number, text in numbered_lines(lines):
+        if isinstance(text, Mistake):
+            yield Bad(number, text.message)
+        else:
+            yield _check_line(number, text, encoder)
 
 
 def sound_lines(
@@ -84,7 +76,7 @@ def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
     line = read_line(text)
     if isinstance(line, Mistake):
         return Bad(number, line.message)
-    wrong = [_no_field(path) for path in line.unknown]
+    wrong = [no_field(path) for path in line.unknown]
     if not line.fields.get("eventName", "").strip():
         wrong.append("eventName is missing")
     if line.event_time_ms is None:
@@ -104,7 +96,8 @@ _DIGITS_MAX = 4
 
 
 @lru_cache(maxsize=1000)
-def _no_field(path: str) -> str:
+def no_field(path: str) -> str:
+    """A sentence on a field that the schema lacks, with the nearest that it has."""
     if not _NAME.fullmatch(path) or sum(map(str.isdigit, path)) > _DIGITS_MAX:
         return "there is a name, not repeated here, that is no field of an event"
     parent, _, name = path.rpartition(".")

@@ -1,9 +1,6 @@
 """Sound lines → the topic: each is sent, and counted when the brokers confirm it."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -146,26 +143,6 @@ def because(undelivered: Undelivered, troubles: list[str]) -> str:
     late = "TIMED_OUT" in undelivered.error or "PURGE" in undelivered.error
     cause = f"; the client met {troubles[0]}" if late and troubles else ""
     return f"; line {undelivered.number} is the first that was not ({undelivered.error}{cause})"
-
-
-@contextmanager
-def told_to_stop() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that came: they interrupt nothing, so that what is out can be counted.
-
-    An exception out of a signal could leave a delivery report half counted, and librdkafka's
-    client turns one that it meets in ``poll`` into a SystemError.
-    """
-    signals: list[int] = []
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for each in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(each) not in (None, signal.SIG_IGN):
-                before[each] = signal.signal(each, lambda number, _: signals.append(number))
-    try:
-        yield signals
-    finally:
-        for each, earlier in before.items():
-            signal.signal(each, earlier)
 
 
 def _key(fields: Mapping[str, Any], key: str) -> bytes | None:

@@ -25,6 +25,7 @@ EDGES = {
     "check_kafka",
     "check_meta",
     "check_registry",
+    "clock",
     "destination_files",
     "log_ends",
     "logs",
@@ -36,6 +37,7 @@ EDGES = {
     "secret_files",
     "senders",
     "settings",
+    "terminal",
     "unanswered",
     "variables",
     *(room for room in ROOMS if room.startswith("emulator")),  # a stand-in for all of Meta
@@ -43,6 +45,7 @@ EDGES = {
 }
 """They talk to somebody outside, or read what somebody outside has written."""
 LOOPS = {
+    "assembly",
     "check",
     "demo",
     "intake",
@@ -52,6 +55,8 @@ LOOPS = {
     "publish",
     "publisher",
     "seams",
+    "send",
+    "sending",
     "valve",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}

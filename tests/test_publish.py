@@ -21,8 +21,9 @@ from confluent_kafka import (
 )
 
 from consumer.encode import EventEncoder
+from consumer.json_lines import LINE_BYTES_MAX
 from consumer.publish import LISTED_MAX, PublishRefused, run_publish
-from consumer.publish_lines import LINE_BYTES_MAX, Bad, Sound, check_lines
+from consumer.publish_lines import Bad, Sound, check_lines
 from consumer.publisher import Publisher, Undelivered
 from consumer.registry_emulator import RegistryEmulator
 from consumer.schema_plan import event_schema
@@ -118,7 +119,7 @@ def test_a_line_beyond_the_limit_is_bad_and_the_next_one_is_read() -> None:
     endless = b'{"eventName": "' + b"x" * (2 * LINE_BYTES_MAX) + b'"}\n'
     first, second = checked(endless + line())
 
-    assert str(first) == "line 1: is longer than 8 MiB"
+    assert str(first) == "line 1: a line may hold 8 MiB at most"
     assert isinstance(second, Sound)
     assert second.number == 2
 

@@ -1,0 +1,72 @@
+"""From the settings to what stands between an event and Meta; ``run`` and ``send`` share it."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+from consumer.deliveries import Deliveries
+from consumer.destination_files import Tokens
+from consumer.destinations import Destinations
+from consumer.meta import Meta
+from consumer.model import PixelId
+from consumer.outbox import Outbox
+from consumer.prepare import Preparation
+from consumer.senders import Senders
+from consumer.settings import Settings
+from consumer.window import BYTES_PER_REQUEST, Windows
+
+SENDER_THREADS_MAX = 256
+
+
+def preparation_from(settings: Settings, destinations: Destinations) -> Preparation:
+    """What ``prepare`` has to know of a run."""
+    return Preparation(
+        destinations=destinations,
+        test_code=settings.test_code,
+        body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+    )
+
+
+def deliveries_from(settings: Settings, *, is_over: Callable[[int], bool]) -> Deliveries:
+    """Windows and outboxes; ``is_over`` says whether a tenure has ended."""
+    jitter: Callable[[], float] = random.SystemRandom().random
+
+    def outbox_for(destination: PixelId) -> Outbox:
+        return Outbox(
+            destination=destination,
+            requests_max=settings.requests_per_destination,
+            isolation_requests_max=settings.isolation_requests,
+            is_over=is_over,
+            jitter=jitter,
+        )
+
+    windows = Windows(
+        events_max=settings.window_events,
+        bytes_max=settings.window_bytes,
+        seconds_max=settings.window_seconds,
+        batch_prefix=f"{time.time_ns() // 1_000_000:x}{os.getpid():x}",
+    )
+    return Deliveries(windows=windows, outbox_for=outbox_for, is_over=is_over)
+
+
+def meta_from(settings: Settings, tokens: Tokens) -> Meta:
+    """The edge to Meta."""
+    return Meta(
+        graph_url=settings.graph_url,
+        graph_version=settings.graph_version,
+        timeout_seconds=settings.request_timeout_seconds,
+        connections_max=SENDER_THREADS_MAX,
+        token_for=tokens.of,
+        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+        transport=None,
+    )
+
+
+def senders_from(settings: Settings, meta: Meta) -> Senders:
+    """The threads that post."""
+    return Senders(
+        post=meta.post,
+        threads_max=SENDER_THREADS_MAX,
+        give_up_seconds=3 * settings.request_timeout_seconds,
+    )

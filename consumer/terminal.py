@@ -1,0 +1,63 @@
+"""The person in front of the terminal: what they see of a long command, and how they stop it."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+SPOOL_BYTES = 8 * 1024 * 1024
+"""What of standard input is kept in memory; beyond it goes to a file that only we can read."""
+
+
+@contextmanager
+def seekable(lines: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The same lines in something that can be read twice, and that nobody has to wait for."""
+    if lines.seekable():
+        yield lines
+        return
+    with SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        copyfileobj(lines, spool)
+        spool.seek(0)
+        yield spool
+
+
+@contextmanager
+def progress_bar(
+    what: str, total: int | None, *, shown: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, if that is a terminal; it is told how many are done."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def told_to_stop() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM that came: they interrupt nothing, so that what is out can be counted.
+
+    An exception out of a signal could leave an answer half counted, and librdkafka's client turns
+    one that it meets in ``poll`` into a SystemError.
+    """
+    signals: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) not in (None, signal.SIG_IGN):
+                before[each] = signal.signal(each, lambda number, _: signals.append(number))
+    try:
+        yield signals
+    finally:
+        for each, earlier in before.items():
+            signal.signal(each, earlier)
