@@ -1,8 +1,9 @@
 """A strict stand-in for Meta's Graph API: a real HTTP server for the demo, compose and tests.
 
 ``POST /v26.0/{pixel}/events`` judges a batch as Meta does (``emulator_rules``) and keeps what it
-takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel; ``GET /healthz`` answers 200. The same
-event name and id for one pixel within 48 h of the first receipt is one event, received twice.
+takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel, ``GET /v26.0/dataset_quality`` and
+``GET /v26.0/{pixel}/stats`` show what it took; ``GET /healthz`` answers 200. The same event name
+and id for one pixel within 48 h of the first receipt is one event, received twice.
 
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
@@ -34,6 +35,7 @@ import orjson
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
 from consumer.emulator_memory import AcceptedEvent, Memory, control
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, misbehaved
+from consumer.emulator_quality import dataset_quality, pixel_stats
 from consumer.emulator_reading import Asked, Reading, unreachable
 from consumer.emulator_refusal import Refusal
 from consumer.emulator_rules import judge_batch
@@ -229,6 +231,8 @@ def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
 _VERSION = r"/v\d\d\.0"
 _ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
     ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
+    ("GET", re.compile(rf"{_VERSION}/dataset_quality"), dataset_quality),
+    ("GET", re.compile(rf"{_VERSION}/([^/]+)/stats"), pixel_stats),
     ("GET", re.compile(rf"{_VERSION}/([^/]+)"), _pixel),
 )
 
