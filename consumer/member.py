@@ -19,6 +19,7 @@ from consumer.deliveries import Deliveries
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
+from consumer.inquiries import Inquiries
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
@@ -26,13 +27,15 @@ from consumer.kafka_settings import Client
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
-from consumer.meta import Meta
+from consumer.meta import GraphReader, Meta
 from consumer.metrics import Metrics
 from consumer.model import PixelId
 from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline, Timing
+from consumer.pixel_figures import PixelFigures
 from consumer.prepare import Preparation
 from consumer.probes import Health, Probes
+from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.senders import Senders
 from consumer.settings import Settings
@@ -106,6 +109,12 @@ class Member:
                 Client.PRODUCER: (self._dead_letters,),
             },
         )
+        self._inquiries = self._build_inquiries(settings, self._tokens)
+        self._quality = QualityWatch(
+            asking=self._inquiries,
+            every_seconds=settings.quality_refresh_seconds,
+            journal=self._journal,
+        )
         self._letters = LetterBox(dead_letters=self._dead_letters)
         self._preparation = Preparation(
             destinations=destinations,
@@ -131,6 +140,7 @@ class Member:
         self._probes.start()
         self._schemas.start()
         self._log_ends.start()
+        self._inquiries.start()
         self._log.info("consuming", metrics=self.address, settings=settings.masked())
         self._source.subscribe(
             settings.topic,
@@ -196,6 +206,11 @@ class Member:
         ends = self._log_ends.newest()
         if ends is not None:
             self._journal.log_ends(ends, self._ledger.committable_all())
+        self._quality.turn(
+            now,
+            ours=any(each.partition == 0 for each in self._ledger.partitions),
+            destinations=[each.id for each in self._preparation.destinations],
+        )
         if now >= self._files_at:
             self._files_at = now + FILES_SECONDS
             self._look_at_files()
@@ -241,6 +256,7 @@ class Member:
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
+        self._inquiries.stop()
         self._schemas.stop()
         self._senders.stop()
         self._dead_letters.close(1.0)
@@ -297,6 +313,17 @@ class Member:
             app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
             transport=None,
         )
+
+    def _build_inquiries(self, settings: Settings, tokens: Tokens) -> Inquiries:
+        reader = GraphReader(
+            graph_url=settings.graph_url,
+            graph_version=settings.graph_version,
+            timeout_seconds=settings.request_timeout_seconds,
+            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+            transport=None,
+        )
+        figures = PixelFigures(reader=reader, tokens=tokens)
+        return Inquiries(ask=figures.quality, close=reader.close)
 
     def _build_pipeline(self, settings: Settings) -> Pipeline:
         return Pipeline(

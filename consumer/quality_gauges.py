@@ -8,7 +8,6 @@ pixel. Of what shares a series the lowest is shown: an alert should go off for t
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from consumer.model import PixelId
 from consumer.quality import EventQuality
 
 OTHER_KEY = "other"
@@ -17,31 +16,26 @@ OTHER_KEY = "other"
 class QualitySeries(NamedTuple):
     """Scores (0 to 10) by destination and event name; coverages (0 to 1) by destination and key."""
 
-    scores: Mapping[tuple[PixelId, str], float]
-    coverages: Mapping[tuple[PixelId, str], float]
+    scores: Mapping[tuple[str, ...], float]
+    coverages: Mapping[tuple[str, ...], float]
 
 
 def quality_series(
     events: Iterable[EventQuality], *, standard_names: Collection[str], custom: str
 ) -> QualitySeries:
     """The series of these rows; what Meta does not tell has none."""
-    scores: dict[tuple[PixelId, str], float] = {}
-    coverages: dict[tuple[PixelId, str], float] = {}
+    scores: dict[tuple[str, ...], float] = {}
+    coverages: dict[tuple[str, ...], float] = {}
     for event in events:
         name = event.event_name if event.event_name in standard_names else custom
         if event.composite_score is not None:
-            _keep_lower(scores, (event.destination, name), event.composite_score)
+            label = (event.destination, name)
+            scores[label] = min(event.composite_score, scores.get(label, 10.0))
         for each in event.match_keys:
             if each.coverage is not None:
-                key = _MATCH_KEYS.get(each.identifier, OTHER_KEY)
-                _keep_lower(coverages, (event.destination, key), each.coverage / 100)
+                label = (event.destination, _MATCH_KEYS.get(each.identifier, OTHER_KEY))
+                coverages[label] = min(each.coverage / 100, coverages.get(label, 1.0))
     return QualitySeries(scores, coverages)
-
-
-def _keep_lower(
-    found: dict[tuple[PixelId, str], float], label: tuple[PixelId, str], value: float
-) -> None:
-    found[label] = min(value, found.get(label, value))
 
 
 # Meta's name in its figures → the name in ``user_data``, which our own counters have as well. Seen

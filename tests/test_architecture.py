@@ -26,6 +26,7 @@ EDGES = {
     "check_meta",
     "check_registry",
     "destination_files",
+    "inquiries",
     "log_ends",
     "logs",
     "meta",
@@ -54,6 +55,7 @@ LOOPS = {
     "publish",
     "publisher",
     "quality_report",
+    "quality_watch",
     "seams",
     "valve",
 }

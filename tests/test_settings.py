@@ -60,6 +60,7 @@ def test_every_default_is_what_the_documentation_promises() -> None:
         "liveness_seconds": 120.0,
         "isolation_requests": 100,
         "spill_after_seconds": 300.0,
+        "quality_refresh_seconds": 0.0,
         "metrics_host": "127.0.0.1",
         "metrics_port": 9108,
         "log_level": "info",
