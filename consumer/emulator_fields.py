@@ -6,8 +6,6 @@ from typing import Any
 
 from consumer.emulator_refusal import Refusal
 
-DEPTH_MAX = 10
-
 Wanted = Mapping[str, "Wanted | None"]
 """Names, each with the names wanted within it; None is all of it."""
 
@@ -26,7 +24,7 @@ def parse_fields(text: str, known: Wanted) -> Wanted:
     Nothing but commas may stand between the fields, but white space does no harm.
     """
     tokens = _TOKENS.findall(re.sub(r"\s", "", text))[::-1]
-    wanted = _names(tokens, known, depth=0)
+    wanted = _names(tokens, known)
     if tokens:
         raise _syntax_error(tokens[-1])
     return wanted
@@ -43,12 +41,13 @@ def chosen(given: Any, wanted: Wanted | None) -> Any:
     return {name: chosen(given[name], inner) for name, inner in wanted.items() if name in given}
 
 
-def _names(tokens: list[str], known: Wanted, *, depth: int) -> dict[str, Wanted | None]:
-    """One list of names. ``tokens`` are in reverse, and lose what is read."""
+def _names(tokens: list[str], known: Wanted) -> dict[str, Wanted | None]:
+    """One list of names. ``tokens`` are in reverse, and lose what is read. It goes no deeper than
+    what is known."""
     wanted: dict[str, Wanted | None] = {}
     while True:
         name = _next(tokens)
-        if not name.isidentifier() or depth > DEPTH_MAX:
+        if not name.isidentifier():
             raise _syntax_error(name)
         if name not in known:
             message = f"(#100) Tried accessing nonexisting field ({name})"
@@ -56,7 +55,7 @@ def _names(tokens: list[str], known: Wanted, *, depth: int) -> dict[str, Wanted 
         wanted[name] = None
         if tokens[-1:] == ["{"]:
             tokens.pop()
-            wanted[name] = _names(tokens, known[name] or {}, depth=depth + 1)
+            wanted[name] = _names(tokens, known[name] or {})
             if (closing := _next(tokens)) != "}":
                 raise _syntax_error(closing)
         if tokens[-1:] != [","]:

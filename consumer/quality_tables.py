@@ -66,13 +66,14 @@ def comparison_text(rows: Iterable[Comparison], look: Look) -> str:
         for title in ("hour (UTC)", "accepted", "at Meta", "difference"):
             table.add_column(title, justify="left" if title.startswith("hour") else "right")
         for row in own:
-            table.add_row(row.hour_text, _whole(row.accepted), str(row.received), _signed(row))
+            table.add_row(
+                row.hour_text, _whole(row.accepted), str(row.received), _signed(row.difference)
+            )
         table.add_section()
         accepted = sum(row.accepted or 0 for row in known)
         received = sum(row.received for row in known)
-        table.add_row(
-            "where both are known", str(accepted), str(received), f"{received - accepted:+d}"
-        )
+        both = "where both are known"
+        table.add_row(both, str(accepted), str(received), _signed(received - accepted))
         told += _rendered(f"{name}, pixel {destination}", table, look)
     return told
 
@@ -207,9 +208,8 @@ def _whole(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def _signed(row: Comparison) -> str:
-    difference = row.difference
-    return UNKNOWN if difference is None else f"{difference:+d}"
+def _signed(difference: int | None) -> str:
+    return UNKNOWN if difference is None else f"{difference:+d}" if difference else "0"
 
 
 def _counted(count: int, noun: str) -> str:
