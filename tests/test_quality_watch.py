@@ -2,21 +2,29 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from time import monotonic
 
+import httpx
 import orjson
+from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
 from consumer.inquiries import Heard, Inquiries, Quality
 from consumer.journal import Journal
+from consumer.member import Member
 from consumer.metrics import Metrics
 from consumer.model import PixelId
 from consumer.pixel_figures import Unreadable
 from consumer.quality import EventQuality, read_quality
 from consumer.quality_watch import QualityWatch
+from consumer.settings import load_settings
+from tests.fakes.graph import PIXEL, QUALITY
 from tests.fakes.house import Lines
+from tests.fakes.http_server import Answer, FakeServer
 
 SHOP, CRM = PixelId("1111"), PixelId("2222")
 EVERY_SECONDS = 600.0
+PATIENCE_SECONDS = 30.0
 REFUSED = Unreadable("the token may be able to send, but not to read", by_question=False)
 
 
@@ -237,3 +245,50 @@ def test_stopping_leaves_what_was_not_asked_yet() -> None:
 
     assert ended.wait(10)
     assert inquiries.answers() == []
+
+
+# --- in a running member ------------------------------------------------------------------------
+
+
+def test_a_running_member_that_owns_partition_zero_shows_what_meta_has() -> None:
+    cluster = Producer({"test.mock.num.brokers": "1", "log_level": 0})
+    broker = next(iter(cluster.list_topics("conversions.events", timeout=10).brokers.values()))
+    with FakeServer(lambda _: Answer(200, QUALITY)).serving() as graph:
+        settings = load_settings(
+            {
+                "KAFKA_BOOTSTRAP_SERVERS": f"{broker.host}:{broker.port}",
+                "KAFKA_LOG__LEVEL": "0",
+                "CONVERSIONS_PIXEL_ID": PIXEL,
+                "CONVERSIONS_ACCESS_TOKEN": "token-canary-5f0c",
+                "CONVERSIONS_GRAPH_URL": graph.url,
+                "CONVERSIONS_METRICS_PORT": "0",
+                "CONVERSIONS_QUALITY_REFRESH_SECONDS": "600",
+            }
+        )
+        lines = Lines()
+        member = Member(settings, log=lines)
+        running = threading.Thread(target=member.run)
+        running.start()
+        try:
+            exposed = until_exposed(member, "conversions_event_match_quality_score{")
+        finally:
+            member.stop()
+            running.join()
+
+    labels = f'destination="{PIXEL}",event_name="Purchase"'
+    assert f"conversions_event_match_quality_score{{{labels}}} 6.2" in exposed
+    labels = f'destination="{PIXEL}",match_key="em"'
+    assert f"conversions_meta_match_key_coverage_ratio{{{labels}}} 0.625" in exposed
+    assert [asked.path for asked in graph.asked] == ["/v26.0/dataset_quality"]
+    assert "canary" not in f"{graph.asked[0].line}{exposed}{lines.lines}"
+
+
+def until_exposed(member: Member, series: str) -> str:
+    """All metrics, as soon as this series is among them."""
+    until = monotonic() + PATIENCE_SECONDS
+    exposed = ""
+    while series not in exposed:
+        assert monotonic() < until, f"{series} does not appear"
+        threading.Event().wait(0.1)
+        exposed = httpx.get(f"{member.address}/metrics").text
+    return exposed
