@@ -268,6 +268,14 @@ def test_an_hour_is_read_in_whatever_zone(start: Any, hour: int | None) -> None:
     assert page.counts == ({} if hour is None else {Cell(hour, "Lead"): 1})
 
 
+def test_buckets_of_the_same_hour_are_added_up() -> None:
+    halves = [bucket(f"2026-11-18T{time}:00+0530", Lead=2) for time in ("17:30", "18:00")]
+    page = read_stats(httpx.Response(200, json={"data": halves}).content)
+
+    assert page is not None
+    assert page.counts == {Cell(NOON, "Lead"): 4}
+
+
 @pytest.mark.parametrize("entry", [None, 3, {}, {"value": "Lead"}, {"value": 3, "count": 1}])
 def test_an_entry_that_is_none_is_left_out(entry: Any) -> None:
     given = {"start_time": "2026-11-18T12:00:00Z", "data": [entry]}

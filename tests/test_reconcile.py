@@ -193,10 +193,14 @@ def test_names_of_ones_own_are_compared_as_a_sum() -> None:
     assert found == [row("Lead", NOON, None, 1), row("custom", NOON, 5, 5)]
 
 
-def test_a_pixel_that_could_not_be_read_is_not_compared() -> None:
-    found = compared({(ONE, Cell(NOON, "Lead")): 1.0, (TWO, Cell(NOON, "Lead")): 1.0}, {TWO: {}})
+def test_each_pixel_is_compared_with_its_own_and_only_if_it_could_be_read() -> None:
+    accepted = {(ONE, Cell(NOON, "Lead")): 1.0, (TWO, Cell(NOON, "Lead")): 2.0}
 
-    assert found == [row("Lead", NOON, 1, 0, TWO)]
+    assert compared(accepted, {TWO: {Cell(ONE_PM, "Lead"): 3}}) == [
+        row("Lead", NOON, 2, 0, TWO),
+        row("Lead", ONE_PM, None, 3, TWO),
+    ]
+    assert [each.accepted for each in compared(accepted, {ONE: {}, TWO: {}})] == [1, 2]
 
 
 @pytest.mark.parametrize(
