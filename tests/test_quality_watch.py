@@ -204,7 +204,9 @@ def asked(ask: Callable[[PixelId], Quality], *destinations: PixelId) -> list[Hea
     inquiries.submit([PixelId("last")])
     heard: list[Heard] = []
     inquiries.start()
+    until = monotonic() + PATIENCE_SECONDS
     while not any(each.destination == "last" for each in heard):
+        assert monotonic() < until, "an answer is missing"
         heard += inquiries.answers()
     inquiries.stop()
     assert ended.wait(10), "the edge is closed by the thread that uses it"
@@ -270,7 +272,11 @@ def test_a_running_member_that_owns_partition_zero_shows_what_meta_has() -> None
         running = threading.Thread(target=member.run)
         running.start()
         try:
-            exposed = until_exposed(member, "conversions_event_match_quality_score{")
+            exposed = until_exposed(
+                member,
+                "conversions_kafka_assigned_partitions 4.0",
+                "conversions_event_match_quality_score{",
+            )
         finally:
             member.stop()
             running.join()
@@ -283,12 +289,12 @@ def test_a_running_member_that_owns_partition_zero_shows_what_meta_has() -> None
     assert "canary" not in f"{graph.asked[0].line}{exposed}{lines.lines}"
 
 
-def until_exposed(member: Member, series: str) -> str:
-    """All metrics, as soon as this series is among them."""
+def until_exposed(member: Member, *series: str) -> str:
+    """All metrics, as soon as these are among them."""
     until = monotonic() + PATIENCE_SECONDS
     exposed = ""
-    while series not in exposed:
-        assert monotonic() < until, f"{series} does not appear"
+    while not all(each in exposed for each in series):
+        assert monotonic() < until, f"{series} do not appear"
         threading.Event().wait(0.1)
         exposed = httpx.get(f"{member.address}/metrics").text
     return exposed
