@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from consumer import __version__
+from consumer.cli_quality import quality
 from consumer.cli_send import send
 from consumer.command_line import (
     Assignments,
@@ -176,6 +177,9 @@ def check(
 
     settings = settings_from(settings_file, assignments)
     raise typer.Exit(run_check(settings, as_json=as_json))
+
+
+app.command()(quality)
 
 
 @app.command()

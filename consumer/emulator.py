@@ -1,8 +1,9 @@
 """A strict stand-in for Meta's Graph API: a real HTTP server for the demo, compose and tests.
 
 ``POST /v26.0/{pixel}/events`` judges a batch as Meta does (``emulator_rules``) and keeps what it
-takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel; ``GET /healthz`` answers 200. The same
-event name and id for one pixel within 48 h of the first receipt is one event, received twice.
+takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel, ``GET /v26.0/dataset_quality`` and
+``GET /v26.0/{pixel}/stats`` show what it took; ``GET /healthz`` answers 200. The same event name
+and id for one pixel within 48 h of the first receipt is one event, received twice.
 
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
@@ -34,6 +35,8 @@ import orjson
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
 from consumer.emulator_memory import AcceptedEvent, Memory, control
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, misbehaved
+from consumer.emulator_quality import dataset_quality, pixel_stats
+from consumer.emulator_reading import Asked, Reading, unreachable
 from consumer.emulator_refusal import Refusal
 from consumer.emulator_rules import judge_batch
 
@@ -112,10 +115,11 @@ class Emulator:
             return Answer(200, b'{"status":"ok"}')
         if request.path.startswith("/_emulator/"):
             return self._control(request)
-        if request.method == "POST" and (match := _EVENTS_PATH.fullmatch(request.path)):
-            return self._post_events(match[1], request)
-        if request.method == "GET" and (match := _PIXEL_PATH.fullmatch(request.path)):
-            return self._get_pixel(match[1], request)
+        for method, pattern, reading in _ROUTES:
+            if method == request.method and (match := pattern.fullmatch(request.path)):
+                if reading is None:
+                    return self._post_events(match[1], request)
+                return self._read(reading, match, request)
         return refuse(Refusal(code=2500, message="Unknown path components"))
 
     def _control(self, request: Request) -> Answer:
@@ -130,14 +134,22 @@ class Emulator:
             said = str(problem) if type(problem) is ValueError else "The request does not fit."
             return refuse(Refusal(code=100, message=said))
 
-    def _get_pixel(self, pixel: str, request: Request) -> Answer:
+    def _read(self, reading: Reading, match: re.Match[str], request: Request) -> Answer:
         with self._lock:
-            refusal = self._unauthorised(pixel, request, {})
-        if refusal is not None:
-            return refuse(refusal)
-        fields = {"id": pixel, "name": f"Emulated pixel {pixel}"}
-        asked = {"id", *request.query.get("fields", "id,name").split(",")}
-        return Answer(200, orjson.dumps({k: v for k, v in fields.items() if k in asked}))
+            token = self._token(request, {})
+            if isinstance(token, Refusal):
+                return refuse(token)
+            said = reading(
+                Asked(
+                    request=request,
+                    named=match.groups(),
+                    token=token,
+                    pixels=self._config.pixels,
+                    memory=self._memory,
+                    now=self._config.clock(),
+                )
+            )
+        return refuse(said) if isinstance(said, Refusal) else Answer(200, orjson.dumps(said))
 
     def _post_events(self, pixel: str, request: Request) -> Answer:
         with self._lock:
@@ -181,7 +193,14 @@ class Emulator:
         self, pixel: str, request: Request, payload: dict[str, Any] | None
     ) -> Refusal | None:
         """Why the token may not write to the pixel, None if it may. The lock is held."""
-        given = request.query | (payload or {})
+        token = self._token(request, payload or {})
+        if isinstance(token, Refusal):
+            return token
+        return unreachable(pixel, token, self._config.pixels, request.method)
+
+    def _token(self, request: Request, payload: dict[str, Any]) -> str | Refusal:
+        """The token of the request, if it is a good one. The lock is held."""
+        given = request.query | payload
         token = given.get("access_token") or request.bearer
         if not token or type(token) is not str:
             return _NO_TOKEN
@@ -193,12 +212,30 @@ class Emulator:
             return _EXPIRED_TOKEN
         if memory.app_secrets and not _proves(given.get("appsecret_proof"), token, memory):
             return _BAD_PROOF
-        writable = token in pixels.get(pixel, ()) if pixels else pixel.isdecimal()
-        return None if writable else _unknown_pixel(pixel, request.method)
+        return token
 
 
-_EVENTS_PATH = re.compile(r"/v\d\d\.0/([^/]+)/events")
-_PIXEL_PATH = re.compile(r"/v\d\d\.0/([^/]+)")
+def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
+    """One pixel's own fields."""
+    (pixel,) = asked.named
+    refusal = unreachable(pixel, asked.token, asked.pixels, "GET")
+    if refusal is not None:
+        return refusal
+    fields = {"id": pixel, "name": f"Emulated pixel {pixel}"}
+    wanted = {"id", *asked.request.query.get("fields", "id,name").split(",")}
+    return {name: value for name, value in fields.items() if name in wanted}
+
+
+# What is served, the first that fits. A reading gets a good token and holds the lock; None is
+# the edge that takes events, which is no reading.
+_VERSION = r"/v\d\d\.0"
+_ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
+    ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
+    ("GET", re.compile(rf"{_VERSION}/dataset_quality"), dataset_quality),
+    ("GET", re.compile(rf"{_VERSION}/([^/]+)/stats"), pixel_stats),
+    ("GET", re.compile(rf"{_VERSION}/([^/]+)"), _pixel),
+)
+
 _NO_TOKEN = Refusal(code=104, message="An access token is required to request this resource.")
 _BAD_TOKEN = Refusal(
     code=190, message="Invalid OAuth access token - Cannot parse access token", status=401
@@ -211,15 +248,6 @@ _BAD_PROOF = Refusal(
     message="Invalid appsecret_proof provided in the API argument",
     kind="GraphMethodException",
 )
-
-
-def _unknown_pixel(pixel: str, method: str) -> Refusal:
-    message = (
-        f"Unsupported {method.lower()} request. Object with ID '{pixel}' does not exist, cannot be"
-        " loaded due to missing permissions, or does not support this operation. Please read the"
-        " Graph API documentation at https://developers.facebook.com/docs/graph-api"
-    )
-    return Refusal(code=100, subcode=33, message=message, kind="GraphMethodException")
 
 
 def _proves(proof: object, token: str, memory: Memory) -> bool:

@@ -197,6 +197,17 @@ class Journal:
         """A schema is there."""
         self._over("schema ")
 
+    def quality_unreadable(self, destination: PixelId, why: str) -> None:
+        """Meta did not show its figures of a pixel; it is asked again with the next refresh."""
+        self.metrics.quality_failures.inc()
+        if self._is_new(f"quality {destination} {why}"):
+            told = "Event Match Quality cannot be read"
+            self.log.warning(told, destination=destination, why=why)
+
+    def quality_read(self, destination: PixelId) -> None:
+        """Meta showed its figures of a pixel."""
+        self._over(f"quality {destination} ")
+
     def reading_failed(self, error: str) -> None:
         """Reading raised, and every partition was rewound to what was expected next."""
         self.metrics.bugs.inc()

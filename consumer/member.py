@@ -15,9 +15,10 @@ from prometheus_client.process_collector import ProcessCollector
 from consumer import __version__
 from consumer.assembly import deliveries_from, meta_from, preparation_from, senders_from
 from consumer.clock import SystemClock
-from consumer.destination_files import DestinationsFile, destinations_from, tokens_from
+from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
+from consumer.inquiries import Inquiries
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
@@ -25,9 +26,12 @@ from consumer.kafka_settings import Client
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
+from consumer.meta import GraphReader
 from consumer.metrics import Metrics
 from consumer.pipeline import Pipeline, Timing
+from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes
+from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.settings import Settings
 from consumer.settle import Ledger
@@ -82,6 +86,12 @@ class Member:
                 Client.PRODUCER: (self._dead_letters,),
             },
         )
+        self._inquiries = self._build_inquiries(settings, self._tokens)
+        self._quality = QualityWatch(
+            asking=self._inquiries,
+            every_seconds=settings.quality_refresh_seconds,
+            journal=self._journal,
+        )
         self._letters = LetterBox(dead_letters=self._dead_letters)
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
@@ -103,6 +113,7 @@ class Member:
         self._probes.start()
         self._schemas.start()
         self._log_ends.start()
+        self._inquiries.start()
         self._log.info("consuming", metrics=self.address, settings=settings.masked())
         self._source.subscribe(
             settings.topic,
@@ -168,6 +179,11 @@ class Member:
         ends = self._log_ends.newest()
         if ends is not None:
             self._journal.log_ends(ends, self._ledger.committable_all())
+        self._quality.turn(
+            now,
+            ours=any(each.partition == 0 for each in self._ledger.partitions),
+            destinations=[each.id for each in self._preparation.destinations],
+        )
         if now >= self._files_at:
             self._files_at = now + FILES_SECONDS
             self._look_at_files()
@@ -213,6 +229,7 @@ class Member:
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
+        self._inquiries.stop()
         self._schemas.stop()
         self._senders.stop()
         self._dead_letters.close(1.0)
@@ -238,6 +255,17 @@ class Member:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         return Metrics(registry=registry, version=__version__, graph_version=settings.graph_version)
+
+    def _build_inquiries(self, settings: Settings, tokens: Tokens) -> Inquiries:
+        reader = GraphReader(
+            graph_url=settings.graph_url,
+            graph_version=settings.graph_version,
+            timeout_seconds=settings.request_timeout_seconds,
+            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+            transport=None,
+        )
+        figures = PixelFigures(reader=reader, tokens=tokens)
+        return Inquiries(ask=figures.quality, close=reader.close)
 
     def _build_pipeline(self, settings: Settings) -> Pipeline:
         return Pipeline(

@@ -36,6 +36,8 @@ from consumer.model import (
     TopicPartition,
     Verdict,
 )
+from consumer.quality import EventQuality
+from consumer.quality_gauges import quality_series
 
 STANDARD_EVENT_NAMES = (
     "AddPaymentInfo",
@@ -94,6 +96,7 @@ class Metrics:
         self._declare_events(registry)
         self._declare_requests(registry)
         self._declare_kafka(registry)
+        self._declare_quality(registry)
         Gauge(
             "conversions_build_info",
             "Versions of this build, with the value 1",
@@ -276,12 +279,34 @@ class Metrics:
         for cause in PauseCause:
             self._paused.labels(cause.value)
 
+    def _declare_quality(self, registry: CollectorRegistry) -> None:
+        self.quality_failures = Counter(
+            "conversions_quality_failures_total",
+            "Questions to Meta for Event Match Quality without a usable answer",
+            registry=registry,
+        )
+        self._quality_score = _Snapshot(
+            "conversions_event_match_quality_score",
+            "Event Match Quality, 0 to 10, as Meta has it; custom is the lowest of such names",
+            ["destination", "event_name"],
+            registry,
+        )
+        self._match_key_coverage = _Snapshot(
+            "conversions_meta_match_key_coverage_ratio",
+            "Share of events with this match key, as Meta has it, of the event with the lowest",
+            ["destination", "match_key"],
+            registry,
+        )
+
     def configured(self, destinations: Iterable[PixelId]) -> None:
         """The destinations that exist: their counters start at zero."""
         self._destinations = frozenset(destinations)
         for destination in self._destinations:
             for outcome in Outcome:
                 self._events.labels(destination, "Purchase", outcome.value)
+            for event_name in (*STANDARD_EVENT_NAMES, CUSTOM):
+                # What a series is born with is lost to increase(), by which we are reconciled.
+                self._events.labels(destination, event_name, Outcome.ACCEPTED.value)
             for verdict in _VERDICTS.values():
                 self._requests.labels(destination, verdict)
             self._request_seconds.labels(destination)
@@ -366,6 +391,12 @@ class Metrics:
         self._destination_state.set(
             {(destination, *state): 1.0 for destination, state in states.items()}
         )
+
+    def quality(self, events: Iterable[EventQuality]) -> None:
+        """Meta's figures, all that are known."""
+        series = quality_series(events, standard_names=self._standard, custom=CUSTOM)
+        self._quality_score.set(series.scores)
+        self._match_key_coverage.set(series.coverages)
 
     def _count_dropped(self, dropped: Dropped) -> None:
         assert isinstance(dropped.reason, DropReason)

@@ -4,7 +4,7 @@ The same code as the consumer's: a line is read, prepared, and shown.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -38,20 +38,44 @@ def preview(
             yield _preview_line(line, number, preparation, now_ms)
 
 
-def _preview_line(
-    text: bytes, number: int, preparation: Preparation, now_ms: int
-) -> dict[str, Any]:
+class PreparedLine(NamedTuple):
+    """A line that is an event, and what becomes of it.
+
+    ``destination`` is None where the event names none and none is configured.
+    """
+
+    line: Line
+    outcome: Prepared | Rejected | Suppressed
+    destination: str | None
+
+    def __repr__(self) -> str:
+        return f"PreparedLine({self.outcome!r})"
+
+
+def prepare_line(
+    text: bytes, number: int, preparation: Preparation, *, now_ms: int
+) -> PreparedLine | Mistake:
+    """What the consumer would make of a record with this line's event; ``number`` is its offset."""
     line = read_line(text)
     if isinstance(line, Mistake):
-        return _rejection(Reason.UNDECODABLE, line.field or None, line.message)
+        return line
     nameless = not line.fields.get("destinationId") and preparation.destinations.any_id
     if nameless:
         line.fields["destinationId"] = NO_DESTINATION
     record = Record(TopicPartition("preview", 0), number, now_ms, None, text.strip(), (), 0)
-    event = Event(record, line.fields, line.event_time_ms)
-    match prepare(event, preparation, now_ms=now_ms):
-        case Prepared() as prepared:
-            return _shown(prepared, line, None if nameless else prepared.destination)
+    outcome = prepare(Event(record, line.fields, line.event_time_ms), preparation, now_ms=now_ms)
+    return PreparedLine(line, outcome, None if nameless else outcome.destination)
+
+
+def _preview_line(
+    text: bytes, number: int, preparation: Preparation, now_ms: int
+) -> dict[str, Any]:
+    prepared = prepare_line(text, number, preparation, now_ms=now_ms)
+    if isinstance(prepared, Mistake):
+        return _rejection(Reason.UNDECODABLE, prepared.field or None, prepared.message)
+    match prepared.outcome:
+        case Prepared() as outcome:
+            return _shown(outcome, prepared.line, prepared.destination)
         case Rejected() as rejected:
             return _rejection(rejected.reason, rejected.field, rejected.detail)
         case Suppressed() as suppressed:

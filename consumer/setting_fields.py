@@ -22,6 +22,8 @@ from consumer.wording import Must
 
 PREFIX = "CONVERSIONS_"
 MIB = 1024 * 1024
+REFRESH_SECONDS_MIN = 600
+"""Meta wants to be asked for quality a few times a day."""
 
 
 def _check_secret(secret: SecretStr) -> SecretStr:
@@ -36,6 +38,12 @@ def _check_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain or parts.port == 0:
         raise ValueError
     return url.rstrip("/")
+
+
+def _check_refresh(seconds: float) -> float:
+    if seconds != 0 and seconds < REFRESH_SECONDS_MIN:
+        raise ValueError
+    return seconds
 
 
 def _lower(value: Any) -> Any:
@@ -84,6 +92,12 @@ Parallel = Annotated[int, Field(ge=1, le=100), Must("a whole number from 1 to 10
 Port = Annotated[int, Field(ge=0, le=65535), Must("a port from 0 to 65535")]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Must("a number of seconds greater than 0")
+]
+Refresh = Annotated[
+    float,
+    AfterValidator(_check_refresh),
+    Field(allow_inf_nan=False),
+    Must("0, which is off, or a number of seconds of at least 600"),
 ]
 Size = Annotated[ByteSize, Field(ge=1), Must("a size such as 4MiB, or a number of bytes above 0")]
 LogLevel = Annotated[
@@ -185,6 +199,10 @@ class Fields(BaseSettings):
     spill_after_seconds: Seconds = Field(
         default=300.0,
         description="Seconds after which a halted destination gives way on shared partitions.",
+    )
+    quality_refresh_seconds: Refresh = Field(
+        default=0.0,
+        description="Seconds from one look at Meta's Event Match Quality to the next; 0 is never.",
     )
     metrics_host: Name = Field(
         default="127.0.0.1", description="Address that metrics and probes are served on."

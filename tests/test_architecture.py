@@ -27,11 +27,14 @@ EDGES = {
     "check_registry",
     "clock",
     "destination_files",
+    "inquiries",
     "log_ends",
     "logs",
     "meta",
     "metrics",
+    "pixel_figures",
     "probes",
+    "prometheus",
     "registry_emulator",
     "schema_registry",
     "secret_files",
@@ -54,6 +57,8 @@ LOOPS = {
     "pipeline",
     "publish",
     "publisher",
+    "quality_report",
+    "quality_watch",
     "seams",
     "send",
     "sending",
@@ -204,7 +209,8 @@ def test_a_step_neither_opens_files_nor_looks_at_a_clock(room: str) -> None:
 
 
 def test_only_meta_speaks_http_to_meta() -> None:
-    assert {room for room in ROOMS if "httpx" in libraries(room)} == {"meta"}
+    assert {room for room in ROOMS if "httpx" in libraries(room)} == {"meta", "prometheus"}
+    assert "meta" not in rooms_imported_by("prometheus"), "it knows no token"
 
 
 def test_only_the_edges_of_kafka_know_its_client() -> None:

@@ -5,6 +5,7 @@ import re
 from itertools import product
 
 import confluent_kafka
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
@@ -37,6 +38,7 @@ from consumer.model import (
     Verdict,
     WindowKey,
 )
+from consumer.quality import read_quality
 
 ONE, TWO = PixelId("1"), PixelId("2")
 STRANGER = PixelId("jane.canary@example.com")
@@ -103,6 +105,9 @@ def test_counters_of_configured_destinations_stand_at_zero() -> None:
 
     for destination, outcome in product((ONE, TWO), Outcome):
         labels = {"event_name": "Purchase", "outcome": outcome.value}
+        assert house.value("events_total", destination=destination, **labels) == 0
+    for destination, name in product((ONE, TWO), (*STANDARD_EVENT_NAMES, "custom")):
+        labels = {"event_name": name, "outcome": "accepted"}
         assert house.value("events_total", destination=destination, **labels) == 0
     for destination, verdict in product((ONE, TWO), VERDICTS):
         assert house.value("requests_total", destination=destination, outcome=verdict) == 0
@@ -179,7 +184,9 @@ def test_names_follow_the_rules_and_every_metric_is_explained() -> None:
     for family in families:
         assert re.fullmatch("conversions_[a-z_]+", family.name)
         assert len(family.documentation) > 10
-        assert not family.name.endswith(("_ms", "_created", "_ratio", "_age_seconds"))
+        assert not family.name.endswith(("_ms", "_created", "_age_seconds"))
+        # Shares of our own counts are recording rules; what Meta tells as one is no count of ours.
+        assert not family.name.endswith("_ratio") or "_meta_" in family.name
         assert family.type != "unknown"
 
 
@@ -317,6 +324,17 @@ def test_ten_destinations_stay_below_three_thousand_series() -> None:
         )
         house.metrics.dead_lettered(destination, name, Reason.EXPIRED)
     house.metrics.lag({TopicPartition("events", number): 1 for number in range(50)})
+    known = ("email", "phone", "external_id", "ip_address", "user_agent", "fbc", "fbp", "city")
+    feedback = [{"identifier": key, "coverage": {"percentage": 1}} for key in (*known, *keys)]
+    quality = {"composite_score": 5, "match_key_feedback": feedback}
+    web = [
+        {"event_name": name, "event_match_quality": quality}
+        for name in (*STANDARD_EVENT_NAMES, "one", "two")
+    ]
+    answer = orjson.dumps({"web": web})
+    house.metrics.quality(
+        event for destination in destinations for event in read_quality(destination, answer) or ()
+    )
 
     assert len(house.series()) <= 3000
 

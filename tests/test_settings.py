@@ -60,6 +60,7 @@ def test_every_default_is_what_the_documentation_promises() -> None:
         "liveness_seconds": 120.0,
         "isolation_requests": 100,
         "spill_after_seconds": 300.0,
+        "quality_refresh_seconds": 0.0,
         "metrics_host": "127.0.0.1",
         "metrics_port": 9108,
         "log_level": "info",
@@ -182,6 +183,7 @@ def test_a_settings_file_that_is_not_there_is_told() -> None:
 
 SECONDS = "must be a number of seconds greater than 0"
 SIZE = "must be a size such as 4MiB, or a number of bytes above 0"
+REFRESH = "must be 0, which is off, or a number of seconds of at least 600"
 COUNT = "must be a whole number of at least 1"
 TOPIC = "must be a Kafka topic: up to 249 letters, digits, dots, dashes and underscores"
 URL = "must be an address like https://graph.facebook.com, without user, query and fragment"
@@ -223,6 +225,10 @@ TOKEN = "must be one line of printable characters without spaces"
         ("LIVENESS_SECONDS", "soon", SECONDS),
         ("ISOLATION_REQUESTS", "0", COUNT),
         ("SPILL_AFTER_SECONDS", "0", SECONDS),
+        ("QUALITY_REFRESH_SECONDS", "599.9", REFRESH),
+        ("QUALITY_REFRESH_SECONDS", "-600", REFRESH),
+        ("QUALITY_REFRESH_SECONDS", "nan", REFRESH),
+        ("QUALITY_REFRESH_SECONDS", "inf", REFRESH),
         ("METRICS_HOST", " ", "must be a name of up to 255 characters"),
         ("METRICS_PORT", "65536", "must be a port from 0 to 65535"),
         ("LOG_LEVEL", "loud", "must be debug, info, warning or error"),
@@ -248,6 +254,8 @@ def test_a_wrong_value_is_answered_with_what_it_should_be(
         ("window_bytes", "1000", 1000),
         ("window_seconds", "0.25", 0.25),
         ("metrics_port", "0", 0),
+        ("quality_refresh_seconds", "0", 0),
+        ("quality_refresh_seconds", "600", 600),
         ("log_level", "DEBUG", "debug"),
         ("log_format", "Json", "json"),
         ("graph_url_insecure", "1", True),
