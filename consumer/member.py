@@ -74,6 +74,7 @@ class Member:
             else None
         )
         self._tokens = tokens_from(settings, destinations)
+        self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         self._journal = Journal(metrics=self._metrics(settings), log=log)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
@@ -220,7 +221,11 @@ class Member:
             self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
-        self._pipeline.nudge(self._tokens.of)
+        self._pipeline.nudge(
+            self._tokens.of,
+            app_secret=self._app_secret.current(),
+            configured=[each.id for each in self._preparation.destinations],
+        )
 
     def _health(self) -> Health:
         age = self._clock.now() - self._pipeline.heartbeat
@@ -294,7 +299,7 @@ class Member:
             timeout_seconds=settings.request_timeout_seconds,
             connections_max=SENDER_THREADS_MAX,
             token_for=tokens.of,
-            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+            app_secret=self._app_secret,
             transport=None,
         )
 

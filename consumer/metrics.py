@@ -36,6 +36,7 @@ from consumer.model import (
     TopicPartition,
     Verdict,
 )
+from consumer.usage import UsageKind
 
 STANDARD_EVENT_NAMES = (
     "AddPaymentInfo",
@@ -181,6 +182,17 @@ class Metrics:
             "conversions_destination_state",
             "1 for the state that a destination is in",
             ["destination", "state", "reason"],
+            registry,
+        )
+        self.version_warnings = Counter(
+            "conversions_graph_version_warnings_total",
+            "Answers with which Meta warned that our version of the Graph API has ended",
+            registry=registry,
+        )
+        self._meta_usage = _Snapshot(
+            "conversions_meta_usage_ratio",
+            "How much of a limit is used up, as Meta told lately; 1 is all",
+            ["destination", "kind"],
             registry,
         )
         self._in_flight = Gauge(
@@ -365,6 +377,15 @@ class Metrics:
         """State and reason of every destination."""
         self._destination_state.set(
             {(destination, *state): 1.0 for destination, state in states.items()}
+        )
+
+    def meta_usage(self, shares: Mapping[tuple[PixelId, UsageKind], float]) -> None:
+        """How much of Meta's limits is used up, as far as it is known."""
+        self._meta_usage.set(
+            {
+                (self._destination(destination), kind.value): share
+                for (destination, kind), share in shares.items()
+            }
         )
 
     def _count_dropped(self, dropped: Dropped) -> None:

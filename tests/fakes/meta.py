@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumer.judge import judge
+from consumer.judge import Posted, read_answer
 from consumer.model import PixelId, Prepared, Request, Verdict
 from consumer.senders import Answer
 from tests.fakes.clock import FakeClock
@@ -70,7 +70,7 @@ class Seen:
 
 class _Out(NamedTuple):
     request: Request
-    verdict: Verdict
+    posted: Posted
     sent_at: float
     due_at: float
 
@@ -83,7 +83,7 @@ class FakeMeta:
     knows to be wrong. ``latency_seconds`` may be ``inf``: then nothing comes back.
     """
 
-    def __init__(self, *, clock: FakeClock, post: Callable[[Request], Verdict] | None) -> None:
+    def __init__(self, *, clock: FakeClock, post: Callable[[Request], Posted] | None) -> None:
         self._clock = clock
         self._post = post
         self._out: list[_Out] = []
@@ -108,7 +108,7 @@ class FakeMeta:
         assert not twice, "an event is in two requests at once"
         now = self._clock.now()
         self.seen.append(Seen(now, request))
-        self._out.append(_Out(request, self._verdict(request), now, now + self.latency_seconds))
+        self._out.append(_Out(request, self._posted(request), now, now + self.latency_seconds))
 
     def answers(self) -> list[Answer]:
         """What has come back by now."""
@@ -142,7 +142,7 @@ class FakeMeta:
 
     # --- inside
 
-    def _verdict(self, request: Request) -> Verdict:
+    def _posted(self, request: Request) -> Posted:
         destination = request.key.destination
         planted: Scripted | None = self.standing.get(destination)
         if self.scripted.get(destination):
@@ -151,8 +151,9 @@ class FakeMeta:
             return self._post(request)
         reply = self._judged(request) if planted is None else planted
         if isinstance(reply, Reply):
-            return judge(reply.status, reply.headers, reply.body, sent=len(request.events))
-        return reply
+            sent = len(request.events)
+            return read_answer(reply.status, reply.headers, reply.body, sent=sent)
+        return Posted(reply)
 
     def _judged(self, request: Request) -> Reply:
         trace_id = f"trace-{next(self._traces)}"
@@ -174,9 +175,11 @@ class FakeMeta:
         return not all(map(body.get, needed)) or too_old or early or self.is_bad(event)
 
     def _answered(self, out: _Out) -> Answer:
-        if type(out.verdict).__name__ == "Accepted":
+        verdict, usage, version_warning = out.posted
+        if type(verdict).__name__ == "Accepted":
             self.accepted.update(map(place, out.request.events))
-        return Answer(out.request, out.verdict, self._clock.now() - out.sent_at, None)
+        seconds = self._clock.now() - out.sent_at
+        return Answer(out.request, verdict, seconds, None, usage, version_warning)
 
 
 def place(event: Prepared) -> Place:
