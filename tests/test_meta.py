@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from consumer.meta import ANSWER_BYTES_MAX, Meta, appsecret_proof
+from consumer.meta import ANSWER_BYTES_MAX, GraphReader, Meta, Unanswered, appsecret_proof
 from consumer.model import (
     Accepted,
     Halted,
@@ -336,6 +336,46 @@ def test_nobody_there_means_that_nothing_has_left() -> None:
 
     assert edge.post(request()).verdict == Retry(RetryCause.CONNECTION, None, reached_meta=False)
     edge.close()
+
+
+# --- what GETs tell as well ---------------------------------------------------------------------
+
+
+def reader(answer: Answer) -> GraphReader:
+    return GraphReader(
+        graph_url="https://graph.example.com",
+        graph_version="v26.0",
+        timeout_seconds=5.0,
+        app_secret=RotatingSecret(value=None, path=None),
+        transport=httpx.MockTransport(answer),
+    )
+
+
+def test_a_get_tells_usage_and_the_version_warning_as_a_post_does() -> None:
+    headers = {
+        "X-App-Usage": '{"call_count": 80}',
+        "X-Ad-Api-Version-Warning": "auto-upgraded to v27.0",
+    }
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"id": PIXEL, "events_received": 1}, headers=headers)
+
+    read = reader(answer).get(PIXEL, {}, token=SecretStr(TOKEN))
+    posted = meta(answer).post(request())
+
+    assert not isinstance(read, Unanswered)
+    assert read.usage == posted.usage
+    assert [usage.share for usage in read.usage] == [0.8]
+    assert read.version_warning == posted.version_warning == "auto-upgraded to v27.0"
+
+
+def test_a_get_without_an_end_is_given_up() -> None:
+    piece = b" " * (ANSWER_BYTES_MAX // 4)
+    endless = httpx.Response(200, stream=Chunks([piece] * 6))
+
+    read = reader(lambda _: endless).get(PIXEL, {}, token=SecretStr(TOKEN))
+
+    assert read == Unanswered("the answer is too long or too slow")
 
 
 # --- what never shows ---------------------------------------------------------------------------
