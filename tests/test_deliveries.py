@@ -67,8 +67,10 @@ class Place:
     def advance(self, now: float = 0.0, now_ms: int = NOW_MS) -> Step:
         return self.deliveries.advance(now, now_ms)
 
-    def answer(self, request: Request, verdict: Verdict) -> list[Delivered | Rejected]:
-        return self.deliveries.answered(request, verdict, 0.0)
+    def answer(
+        self, request: Request, verdict: Verdict, now: float = 0.0
+    ) -> list[Delivered | Rejected]:
+        return self.deliveries.answered(request, verdict, now)
 
     def end_tenure(self, number: int) -> None:
         self.over.add(number)
@@ -356,7 +358,7 @@ def test_a_halted_destination_is_tried_again_at_once_when_the_app_secret_changed
         requests = place.advance(now).requests
         assert len(requests) == (now in (3.0, 4.0)), "only a change, and only a halt"
         for request in requests:
-            place.answer(request, NO_TOKEN)
+            place.answer(request, NO_TOKEN, now)
 
 
 def test_deliveries_show_only_how_much_waits() -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.hints import event_index
@@ -114,6 +114,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(error=st.dictionaries(st.sampled_from(["error_data", "message", "error_user_msg"]), _JSON))
 def test_junk_never_raises_and_an_index_is_never_negative(error: dict[str, Any]) -> None:
     found = event_index(error)

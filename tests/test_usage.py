@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.model import Scope
@@ -203,6 +203,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from([APP, CASE, ACCOUNT, RETRY, "x-fb-ads-insights-throttle"]),
     text=_JSON.map(json.dumps) | st.text(max_size=30),
