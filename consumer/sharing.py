@@ -35,6 +35,7 @@ class Sharing:
         self._one_app: frozenset[PixelId] = frozenset()
         self._heard: dict[tuple[PixelId, UsageKind], _Heard] = {}
         self._sent_at: dict[PixelId, float] = {}
+        self._slowing = False  # mostly nobody is slowed, and every turn of the loop asks
 
     def __repr__(self) -> str:
         return f"<Sharing {len(self._with_same_token)} destinations>"
@@ -69,6 +70,7 @@ class Sharing:
             if one.kind is not UsageKind.RETRY_AFTER:
                 for other in self.among(destination, one.scope):
                     self._heard[other, one.kind] = _Heard(one.share, now)
+        self._slowing = any(heard.share >= SLOW_SHARE for heard in self._heard.values())
 
     def sent(self, destination: PixelId, now: float) -> None:
         """A request to ``destination`` goes out."""
@@ -80,7 +82,7 @@ class Sharing:
         """How many requests may be out to ``destination`` now, as far as limits that are not yet
         reached say; None when they do not. ``requests_of`` tells how many are out to whom."""
         room = None
-        for kind in UsageKind:
+        for kind in UsageKind if self._slowing else ():
             share = self._share(destination, kind, now)
             if share < SLOW_SHARE:
                 continue
@@ -92,7 +94,10 @@ class Sharing:
         return room
 
     def in_turn(self, destinations: Iterable[PixelId]) -> list[PixelId]:
-        """Who sent longest ago comes first: those who share one request must not starve."""
+        """While some are slowed, who sent longest ago comes first: those who share one request
+        must not starve."""
+        if not self._slowing:
+            return list(destinations)
         return sorted(destinations, key=lambda each: self._sent_at.get(each, float("-inf")))
 
     def shares(self, now: float) -> dict[tuple[PixelId, UsageKind], float]:

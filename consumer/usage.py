@@ -7,7 +7,7 @@ Source: Graph API, "Rate Limits" and "Business Use Case Rate Limits".
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -111,7 +111,8 @@ def _retry_after(text: str, headers: Mapping[str, str]) -> Iterator[Usage]:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _timestamp(text) - _timestamp(headers.get("date", ""))
+        until, now = _moment(text), _moment(headers.get("date", ""))
+        seconds = (until - now).total_seconds() if until and now else 0.0
     wait_seconds = _seconds(seconds)
     if wait_seconds > 0:
         yield Usage(UsageKind.RETRY_AFTER, 0.0, wait_seconds, True)
@@ -160,10 +161,10 @@ def _seconds(value: float) -> float:
     return min(value, WAIT_SECONDS_MAX) if value > 0 else 0.0
 
 
-def _timestamp(date: str) -> float:
-    """Seconds since the epoch; not a number for what is no date."""
+def _moment(date: str) -> datetime | None:
+    """An HTTP date; None for what is none. One without a zone is in UTC."""
     try:
         found = parsedate_to_datetime(date)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
-        return float("nan")
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -186,6 +186,38 @@ def test_at_80_percent_of_the_app_one_request_is_out_for_all_who_share_it() -> N
     assert [state(home, each) for each in ALL] == ["ready"] * 3
 
 
+def test_once_less_is_used_the_requests_become_more_one_by_one() -> None:
+    home = three(window_events=1)
+    home.meta.latency_seconds = 1.0
+    told = [counted(1, x_app_usage=app_usage(percent)) for percent in (80, 50)]
+    home.meta.scripted[SHOP] = deque(told)
+    home.publish(0, events=1, destination=SHOP)
+    home.run(3)
+
+    home.publish(0, events=100, destination=SHOP)
+    home.run(6)
+
+    rounds: dict[float, int] = {}
+    for at in arrivals(home, SHOP)[1:]:
+        rounds[round(at)] = rounds.get(round(at), 0) + 1
+    assert list(rounds.values())[:4] == [1, 2, 4, 8]
+
+
+def test_a_pause_that_ends_by_time_alone_is_told() -> None:
+    home = three()
+    home.publish(0, events=1, destination=SHOP)
+    home.meta.scripted[SHOP] = deque([counted(1, x_app_usage=app_usage(100))])
+
+    home.run(70)
+
+    told = [(line["destination"], line["state"]) for line in home.lines.named("destination state")]
+    assert sorted(told) == [
+        (each, state) for each in (SHOP, CRM) for state in ("ready", "throttled")
+    ]
+    assert told.index((SHOP, "throttled")) < told.index((SHOP, "ready"))
+    assert len(home.meta.seen) == 1
+
+
 def test_below_75_percent_nobody_is_slowed() -> None:
     home = three(window_events=5)
     home.meta.standing[SHOP] = counted(5, x_app_usage=app_usage(74))

@@ -145,10 +145,13 @@ def test_a_wait_alone_is_no_share() -> None:
     assert made.shares(0.0) == {}
 
 
-def test_who_sent_longest_ago_is_first() -> None:
+def test_while_some_are_slowed_who_sent_longest_ago_is_first() -> None:
     made = sharing()
     made.sent(A, 1.0)
     made.sent(C, 2.0)
+    assert made.in_turn([C, A, B]) == [C, A, B], "nobody is slowed"
+
+    made.heard(A, app(0.8), 3.0)
 
     assert made.in_turn([C, A, B]) == [B, A, C]
 
