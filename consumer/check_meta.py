@@ -163,7 +163,7 @@ def _check_pixels(
 
 
 def _graph(answer: GraphAnswer) -> Finding:
-    if "x-ad-api-version-warning" in answer.headers:
+    if answer.version_warning is not None:
         told = "Meta has retired the version that we call, and answers with another one"
         return warning("Graph API", told, "Set CONVERSIONS_GRAPH_VERSION to a newer one.")
     return ok("Graph API", "it answers")

@@ -4,7 +4,7 @@ Decides and returns; the loop sends and settles.
 """
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from typing import NamedTuple
 
@@ -16,11 +16,15 @@ from consumer.model import (
     Prepared,
     Rejected,
     Request,
+    Scope,
+    Throttled,
     TopicPartition,
     Verdict,
 )
 from consumer.outbox import Outbox
 from consumer.parcel import Place
+from consumer.sharing import SLOW_SHARE, Sharing
+from consumer.usage import Usage, UsageKind
 from consumer.window import Windows
 
 SWEEP_SECONDS = 10.0
@@ -54,7 +58,8 @@ class Deliveries:
         self._swept_at = 0.0
         self._draining = False
         self._first_sent: dict[Place, int] = {}
-        self._tokens_seen: dict[PixelId, object] = {}
+        self._credentials_seen: dict[PixelId, object] = {}
+        self._sharing = Sharing()
         self.outboxes: dict[PixelId, Outbox] = {}
 
     def __repr__(self) -> str:
@@ -93,8 +98,12 @@ class Deliveries:
         requests: list[Request] = []
         rejected: list[Rejected] = []
         sweeping = now - self._swept_at >= SWEEP_SECONDS
-        for outbox in self.outboxes.values():
-            due = outbox.due(now, now_ms)
+        for destination in self._sharing.in_turn(self.outboxes):
+            outbox = self.outboxes[destination]
+            room = self._sharing.room(destination, now, self._requests_of)
+            due = outbox.due(now, now_ms, room=room)
+            if due.requests:
+                self._sharing.sent(destination, now)
             requests += due.requests
             rejected += due.rejected
             if sweeping:
@@ -107,7 +116,28 @@ class Deliveries:
         self, request: Request, verdict: Verdict, now: float
     ) -> list[Delivered | Rejected]:
         """What Meta's answer settles."""
-        return self._outbox(request.key.destination).answered(request.request_id, verdict, now)
+        outbox = self._outbox(request.key.destination)
+        settled = outbox.answered(request.request_id, verdict, now)
+        if isinstance(verdict, Throttled) and verdict.scope is not Scope.DESTINATION:
+            seconds = outbox.pause_left(now)
+            for other in self._sharing.among(outbox.destination, verdict.scope):
+                if other != outbox.destination:
+                    self._outbox(other).pause(seconds, now)
+        return settled
+
+    def heard(self, destination: PixelId, usage: tuple[Usage, ...], now: float) -> None:
+        """What an answer told of Meta's limits: slow down, or pause, before it refuses."""
+        self._sharing.heard(destination, usage, now)
+        for one in usage:
+            for other in self._sharing.among(destination, one.scope):
+                if one.spent:
+                    self._outbox(other).pause(one.wait_seconds, now)
+                elif one.share >= SLOW_SHARE:
+                    self._outbox(other).slow_down()
+
+    def usage(self, now: float) -> Mapping[tuple[PixelId, UsageKind], float]:
+        """How much of each limit is used up, 1.0 is all; only what was told lately."""
+        return self._sharing.shares(now)
 
     def close_holding(self, partitions: Collection[TopicPartition]) -> None:
         """Close the windows that hold events of partitions that will soon be another's."""
@@ -146,18 +176,32 @@ class Deliveries:
         heapq.heapify(self._held)
         self._windows.forget(gone)
 
-    def nudge(self, token_of: Callable[[PixelId], object], now: float) -> None:
-        """Try a halted destination again at once when its token is another than before."""
+    def nudge(
+        self,
+        token_of: Callable[[PixelId], object],
+        now: float,
+        *,
+        app_secret: object = None,
+        configured: Iterable[PixelId] = (),
+    ) -> None:
+        """Look at the credentials: who shares a token shares its limits, and a halted destination
+        whose token or app secret is another than before is tried again at once."""
+        tokens = {each: token_of(each) for each in {*self.outboxes, *configured}}
+        self._sharing.know(tokens, one_app=app_secret is not None)
         for outbox in self.outboxes.values():
-            token = token_of(outbox.destination)
-            before = self._tokens_seen.setdefault(outbox.destination, token)
-            self._tokens_seen[outbox.destination] = token
-            if outbox.halted is not None and token != before:
+            credentials = (tokens[outbox.destination], app_secret)
+            before = self._credentials_seen.setdefault(outbox.destination, credentials)
+            self._credentials_seen[outbox.destination] = credentials
+            if outbox.halted is not None and credentials != before:
                 outbox.nudge(now)
 
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""
         return self.outboxes[destination].carried().plus(self._windows.carried(destination))
+
+    def _requests_of(self, destination: PixelId) -> int:
+        outbox = self.outboxes.get(destination)
+        return 0 if outbox is None else outbox.in_flight
 
     def _outbox(self, destination: PixelId) -> Outbox:
         outbox = self.outboxes.get(destination)

@@ -73,6 +73,8 @@ class Journal:
         if answer.bug is not None:
             self.metrics.bugs.inc()
             self.log.error("posting raised an exception", kind=answer.bug)
+        if answer.version_warning is not None:
+            self._version_warning(answer.version_warning)
         facts: dict[str, Any] = {
             "destination": destination,
             "batch_id": request.batch_id,
@@ -93,6 +95,12 @@ class Journal:
         told = _told(getattr(verdict, "error", None))
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
         say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
+
+    def _version_warning(self, warning: str) -> None:
+        self.metrics.version_warnings.inc()
+        if self._is_new(f"version {warning}"):
+            event = "Meta warns about our version of the Graph API; set CONVERSIONS_GRAPH_VERSION"
+            self.log.warning(event, warning=warning)
 
     def destination_changed(self, outbox: Outbox) -> None:
         """A destination's state is another than before the last answer."""

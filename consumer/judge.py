@@ -1,50 +1,50 @@
-"""Meta's answer → Verdict. Pure, and the one place that knows what Meta's codes mean.
+"""Meta's answer → Verdict. Pure. What the codes mean stands in ``verdicts.ROWS``.
 
-Only codes, subcodes, types and HTTP statuses are looked at: texts are localised to whoever owns
-the token. What is not success beyond doubt is never taken for it.
-Source: the Graph API's error reference and rate-limiting pages; public reports for subcodes.
+What is not success beyond doubt is never taken for it.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from consumer.hints import event_index
 from consumer.model import (
     Accepted,
     Halted,
-    HaltReason,
     Incomplete,
     MetaError,
     Refused,
     Retry,
-    RetryCause,
     Split,
     Throttled,
     Verdict,
 )
+from consumer.usage import Usage, read_usage
+from consumer.verdicts import Do, Facts, Halt, Repeat, Says, Throttle, row_for
 
-_THROTTLES = {4, 17, 32, 341, 613, *range(80000, 80015)}
-_TRANSIENT = {1, 2, 5000}
-_HALTS = {
-    3: HaltReason.PERMISSION,
-    10: HaltReason.PERMISSION,
-    **dict.fromkeys(range(200, 300), HaltReason.PERMISSION),
-    102: HaltReason.TOKEN,
-    104: HaltReason.TOKEN,
-    190: HaltReason.TOKEN,
-    368: HaltReason.POLICY,
-    803: HaltReason.UNKNOWN_PIXEL,
-    2500: HaltReason.CONFIGURATION,
-    2635: HaltReason.CONFIGURATION,
-}
-_UNKNOWN_OBJECT = 33
-_NO_WHATSAPP_ACCOUNT = 2804132
+MESSAGES_MAX = 10
 _QUOTED = re.compile(r"(?<!\w)['\"‘‚„“«].*?['\"’‘”“»](?!\w)")
 _WORD_OF_PERSON = re.compile(r"\S*@\S*|\S*\d{5}\S*")
+_TRACE_ID = re.compile(r"[!-~]{1,128}")
 _TEXT_MAX = 200
-_WAIT_SECONDS_MAX = 3600.0
+_READ_MAX = 4000
+
+
+class Posted(NamedTuple):
+    """What one POST came to: the verdict, what Meta says of its limits, and its warning, masked,
+    that our version of the Graph API nears its end."""
+
+    verdict: Verdict
+    usage: tuple[Usage, ...] = ()
+    version_warning: str | None = None
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) -> Posted:
+    """Everything that an answer says; ``headers`` have lower-case names."""
+    verdict = judge(status, headers, body, sent=sent)
+    return Posted(verdict, read_usage(headers), version_warning(headers))
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) -> Verdict:
@@ -54,24 +54,41 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) ->
     error, and rate limits come as 400, 403 and 429.
     """
     answer = _parse(body)
-    error = answer.get("error")
-    if isinstance(error, dict):
-        return _judge_error(
-            status,
-            headers,
-            _meta_error(status, error),
-            transient=error.get("is_transient") is True,
-            kind=str(error.get("type") or ""),
-        )
-    if 200 <= status < 300:
-        return _judge_success(status, answer, sent)
-    nothing = MetaError(http_status=status, trace_id=_text(answer.get("fbtrace_id")))
-    if status == 429:
-        return Throttled(nothing, wait_seconds=_wait_seconds(headers))
-    if status == 413:
-        return Split(nothing)
-    cause = RetryCause.SERVER_ERROR if status >= 500 else RetryCause.UNREADABLE_ANSWER
-    return Retry(cause, nothing, reached_meta=True)
+    facts = _facts(status, answer, sent)
+    error = _meta_error(status, answer)
+    match row_for(facts).action:
+        case Do.ACCEPT:
+            return Accepted(trace_id=error.trace_id, messages=_messages(answer))
+        case Do.COMPLETE:
+            return Incomplete(max(answer["events_received"], 0), error.trace_id)
+        case Do.REFUSE_EVENT:
+            return Refused(error)
+        case Do.SPLIT:
+            return Split(error)
+        case Repeat(cause, few_times):
+            return Retry(cause, error, reached_meta=True, few_times=few_times)
+        case Throttle(scope):
+            waits = [usage.wait_seconds for usage in read_usage(headers)]
+            return Throttled(error, wait_seconds=max(waits, default=0.0), scope=scope)
+        case Halt(reason):
+            return Halted(reason, error)
+
+
+def version_warning(headers: Mapping[str, str]) -> str | None:
+    """Meta's warning that the version we call is retired, masked; None when there is none."""
+    text = headers.get("x-ad-api-version-warning")
+    return mask(text) if text else None
+
+
+def mask(text: str) -> str:
+    """Meta's words without what they may quote of an event: at most 200 characters.
+
+    Of a text so long that it cannot be Meta's nothing is kept: looking for the ends of its quotes
+    would take for ever.
+    """
+    if len(text) > _READ_MAX:
+        return "…"
+    return _WORD_OF_PERSON.sub("…", _QUOTED.sub("…", text))[:_TEXT_MAX]
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -82,20 +99,31 @@ def _parse(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _judge_success(status: int, answer: Mapping[str, Any], sent: int) -> Verdict:
-    received = answer.get("events_received")
-    trace_id = _text(answer.get("fbtrace_id"))
-    if not isinstance(received, int) or isinstance(received, bool) or "error" in answer:
-        error = MetaError(http_status=status, trace_id=trace_id)
-        return Retry(RetryCause.UNREADABLE_ANSWER, error, reached_meta=True)
-    if received < sent:
-        return Incomplete(received=max(received, 0), trace_id=trace_id)
-    messages = answer.get("messages")
-    texts = messages if isinstance(messages, list) else []
-    return Accepted(trace_id=trace_id, messages=tuple(mask(str(text)) for text in texts))
+def _facts(status: int, answer: Mapping[str, Any], sent: int) -> Facts:
+    error = _error(answer)
+    code = _number(error.get("code"))
+    return Facts(
+        says=Says.ERROR if code is not None else _counted(status, answer, sent),
+        status=status,
+        code=code,
+        subcode=_number(error.get("error_subcode")),
+        kind=str(error.get("type") or ""),
+        transient=error.get("is_transient") is True,
+    )
 
 
-def _meta_error(status: int, error: Mapping[str, Any]) -> MetaError:
+def _counted(status: int, answer: Mapping[str, Any], sent: int) -> Says:
+    """A count that is higher than what was sent is not about our request: it proves nothing."""
+    received = _number(answer.get("events_received"))
+    if not 200 <= status < 300 or "error" in answer or received is None or received > sent:
+        return Says.NOTHING
+    return Says.ALL_RECEIVED if received == sent else Says.FEWER_RECEIVED
+
+
+def _meta_error(status: int, answer: Mapping[str, Any]) -> MetaError:
+    error = _error(answer)
+    if not error:
+        return MetaError(http_status=status, trace_id=_trace_id(answer.get("fbtrace_id")))
     title, message = error.get("error_user_title"), error.get("error_user_msg")
     return MetaError(
         http_status=status,
@@ -103,56 +131,25 @@ def _meta_error(status: int, error: Mapping[str, Any]) -> MetaError:
         subcode=_number(error.get("error_subcode")),
         title=mask(title) if isinstance(title, str) and title else None,
         message=mask(str(message or error.get("message") or "")) or None,
-        trace_id=_text(error.get("fbtrace_id")),
+        trace_id=_trace_id(error.get("fbtrace_id")) or _trace_id(answer.get("fbtrace_id")),
+        event_index=event_index(error),
     )
 
 
-def _judge_error(
-    status: int, headers: Mapping[str, str], error: MetaError, *, transient: bool, kind: str
-) -> Verdict:
-    code = error.code
-    if status == 413:
-        return Split(error)
-    if code in _THROTTLES or status == 429:
-        # Before the transient flag: a throttle that says "transient" still wants a pause.
-        return Throttled(error, wait_seconds=_wait_seconds(headers))
-    if transient:
-        return Retry(RetryCause.TRANSIENT, error, reached_meta=True)
-    if code in _HALTS:
-        return Halted(_HALTS[code], error)
-    if code == 100:
-        return _judge_parameter(error, kind)
-    if code is None or code < 0 or code in _TRANSIENT or status >= 500:
-        return Retry(RetryCause.TRANSIENT, error, reached_meta=True)
-    # A code that nobody has described: held rather than dead-lettered or repeated without end.
-    return Halted(HaltReason.UNKNOWN_ERROR, error)
+def _error(answer: Mapping[str, Any]) -> dict[str, Any]:
+    error = answer.get("error")
+    return error if isinstance(error, dict) else {}
 
 
-def _judge_parameter(error: MetaError, kind: str) -> Verdict:
-    """Code 100 is a bad event, unless it speaks of the pixel or of the call itself."""
-    if error.subcode == _UNKNOWN_OBJECT:
-        return Halted(HaltReason.UNKNOWN_PIXEL, error)
-    if kind == "GraphMethodException" or error.subcode == _NO_WHATSAPP_ACCOUNT:
-        # A wrong or missing appsecret_proof comes in this shape.
-        return Halted(HaltReason.CONFIGURATION, error)
-    return Refused(error)
+def _messages(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    messages = answer.get("messages")
+    texts = messages if isinstance(messages, list) else []
+    return tuple(mask(str(text)) for text in texts[:MESSAGES_MAX])
 
 
-def mask(text: str) -> str:
-    """Meta's words without what they may quote of an event: at most 200 characters."""
-    return _WORD_OF_PERSON.sub("…", _QUOTED.sub("…", text))[:_TEXT_MAX]
-
-
-def _wait_seconds(headers: Mapping[str, str]) -> float:
-    try:
-        seconds = float(headers.get("retry-after", "0"))
-    except ValueError:
-        return 0.0
-    return min(seconds, _WAIT_SECONDS_MAX) if seconds > 0 else 0.0
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _trace_id(value: Any) -> str | None:
+    """Meta's trace id, which travels into logs and headers: one word and no novel."""
+    return value if isinstance(value, str) and _TRACE_ID.fullmatch(value) else None
 
 
 def _number(value: Any) -> int | None:

@@ -58,6 +58,7 @@ class Member:
             else None
         )
         self._tokens = tokens_from(settings, destinations)
+        self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         self._journal = Journal(metrics=self._metrics(settings), log=log)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
@@ -208,7 +209,11 @@ class Member:
             self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
-        self._pipeline.nudge(self._tokens.of)
+        self._pipeline.nudge(
+            self._tokens.of,
+            app_secret=self._app_secret.current(),
+            configured=[each.id for each in self._preparation.destinations],
+        )
 
     def _health(self) -> Health:
         age = self._clock.now() - self._pipeline.heartbeat
@@ -261,7 +266,7 @@ class Member:
             graph_url=settings.graph_url,
             graph_version=settings.graph_version,
             timeout_seconds=settings.request_timeout_seconds,
-            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+            app_secret=self._app_secret,
             transport=None,
         )
         figures = PixelFigures(reader=reader, tokens=tokens)

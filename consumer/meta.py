@@ -13,7 +13,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from consumer.judge import judge
+from consumer.judge import Posted, read_answer, version_warning
 from consumer.model import (
     Halted,
     HaltReason,
@@ -22,10 +22,10 @@ from consumer.model import (
     Request,
     Retry,
     RetryCause,
-    Verdict,
 )
 from consumer.secret_files import RotatingSecret
 from consumer.unanswered import why_unanswered
+from consumer.usage import Usage, read_usage
 
 ANSWER_BYTES_MAX = 1024 * 1024
 
@@ -61,30 +61,24 @@ class Meta:
     def __repr__(self) -> str:
         return f"<Meta {self._base}>"
 
-    def post(self, request: Request) -> Verdict:
+    def post(self, request: Request) -> Posted:
         """Send one request and judge its answer. Never raises for what the network does."""
         token = self._token_for(request.key.destination)
         if token is None:
-            return Halted(HaltReason.TOKEN, MetaError(http_status=0))
+            return Posted(Halted(HaltReason.TOKEN, MetaError(http_status=0)))
         url = f"{self._base}/{request.key.destination}/events"
         content = self._body(request, token.get_secret_value())
-        deadline = monotonic() + self._timeout_seconds
+        asked = self._client.build_request("POST", url, content=content)
         try:
-            with self._client.stream("POST", url, content=content) as response:
-                # A peer that drips its answer never trips a read time-out: hence the deadline.
-                answer = bytearray()
-                for chunk in response.iter_bytes():
-                    answer += chunk
-                    if monotonic() > deadline or len(answer) > ANSWER_BYTES_MAX:
-                        return Retry(RetryCause.TIMEOUT, None, reached_meta=True)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return judge(response.status_code, headers, bytes(answer), sent=len(request.events))
+            answer = _read(self._client, asked, self._timeout_seconds)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            return Retry(RetryCause.CONNECTION, None, reached_meta=False)
+            return Posted(Retry(RetryCause.CONNECTION, None, reached_meta=False))
         except httpx.TimeoutException:
-            return Retry(RetryCause.TIMEOUT, None, reached_meta=True)
+            return Posted(Retry(RetryCause.TIMEOUT, None, reached_meta=True))
         except httpx.HTTPError:
-            return Retry(RetryCause.CONNECTION, None, reached_meta=True)
+            return Posted(Retry(RetryCause.CONNECTION, None, reached_meta=True))
+        sent = len(request.events)
+        return read_answer(answer.status, answer.headers, answer.body, sent=sent)
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -104,11 +98,21 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class GraphAnswer:
-    """What Graph answered to a GET; ``headers`` have lower-case names."""
+    """What Graph answered; ``headers`` have lower-case names."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    @property
+    def usage(self) -> tuple[Usage, ...]:
+        """How much of Meta's limits is used up."""
+        return read_usage(self.headers)
+
+    @property
+    def version_warning(self) -> str | None:
+        """Meta's warning that our version of the Graph API nears its end, masked."""
+        return version_warning(self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,27 +157,42 @@ class GraphReader:
         plain = token.get_secret_value()
         secret = self._app_secret.current()
         proof = {} if secret is None else {"appsecret_proof": appsecret_proof(plain, secret)}
-        deadline = monotonic() + self._timeout_seconds
         try:
-            with self._client.stream(
+            asked = self._client.build_request(
                 "GET",
                 f"{self._base}/{path}",
                 params={**parameters, **proof},
                 headers={"authorization": f"Bearer {plain}"},
-            ) as response:
-                answer = bytearray()
-                for chunk in response.iter_bytes():
-                    answer += chunk
-                    if monotonic() > deadline or len(answer) > ANSWER_BYTES_MAX:
-                        return Unanswered("the answer is too long or too slow")
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return GraphAnswer(response.status_code, headers, bytes(answer))
+            )
+            return _read(self._client, asked, self._timeout_seconds)
+        except _TooMuch as error:
+            return Unanswered(str(error))
         except httpx.HTTPError as error:
             return Unanswered(why_unanswered(error))
 
     def close(self) -> None:
         """Close the connections that are idle."""
         self._client.close()
+
+
+class _TooMuch(httpx.ReadTimeout):
+    """An answer without an end, or one that drips and so never trips a read time-out."""
+
+
+def _read(client: httpx.Client, asked: httpx.Request, timeout_seconds: float) -> GraphAnswer:
+    """Send, and read the whole answer. Raises ``httpx.HTTPError``."""
+    deadline = monotonic() + timeout_seconds
+    response = client.send(asked, stream=True)
+    try:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if monotonic() > deadline or len(body) > ANSWER_BYTES_MAX:
+                raise _TooMuch("the answer is too long or too slow")
+    finally:
+        response.close()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return GraphAnswer(response.status_code, headers, bytes(body))
 
 
 def appsecret_proof(token: str, secret: SecretStr) -> str:

@@ -38,6 +38,7 @@ from consumer.model import (
 )
 from consumer.quality import EventQuality
 from consumer.quality_gauges import quality_series
+from consumer.usage import UsageKind
 
 STANDARD_EVENT_NAMES = (
     "AddPaymentInfo",
@@ -184,6 +185,17 @@ class Metrics:
             "conversions_destination_state",
             "1 for the state that a destination is in",
             ["destination", "state", "reason"],
+            registry,
+        )
+        self.version_warnings = Counter(
+            "conversions_graph_version_warnings_total",
+            "Answers with which Meta warned that our version of the Graph API has ended",
+            registry=registry,
+        )
+        self._meta_usage = _Snapshot(
+            "conversions_meta_usage_ratio",
+            "How much of a limit is used up, as Meta told lately; 1 is all",
+            ["destination", "kind"],
             registry,
         )
         self._in_flight = Gauge(
@@ -397,6 +409,15 @@ class Metrics:
         series = quality_series(events, standard_names=self._standard, custom=CUSTOM)
         self._quality_score.set(series.scores)
         self._match_key_coverage.set(series.coverages)
+
+    def meta_usage(self, shares: Mapping[tuple[PixelId, UsageKind], float]) -> None:
+        """How much of Meta's limits is used up, as far as it is known."""
+        self._meta_usage.set(
+            {
+                (self._destination(destination), kind.value): share
+                for (destination, kind), share in shares.items()
+            }
+        )
 
     def _count_dropped(self, dropped: Dropped) -> None:
         assert isinstance(dropped.reason, DropReason)

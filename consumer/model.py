@@ -393,11 +393,15 @@ class RetryCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The same request later. ``reached_meta`` is False only if it surely never left us."""
+    """The same request later. ``reached_meta`` is False only if it surely never left us.
+
+    ``few_times``: if it goes on while nothing is accepted, the destination halts.
+    """
 
     cause: RetryCause
     error: MetaError | None
     reached_meta: bool
+    few_times: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,11 +155,14 @@ class Outbox:
         parcel.maybe_delivered = first_sent_at_ms is not None
         self._ready.append(parcel)
 
-    def due(self, now: float, now_ms: int) -> Due:
-        """What may go out at this moment."""
+    def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
+        """What may go out at this moment; ``room`` bounds the requests that are out, where others
+        share a limit of Meta's."""
         requests: list[Request] = []
         rejected: list[Rejected] = []
-        while len(self._in_flight) < self._patience.requests_now(now):
+        self._patience.look(now)
+        allowed = self._patience.requests_now(now)
+        while len(self._in_flight) < (allowed if room is None else min(allowed, room)):
             parcel = self._next_parcel()
             if parcel is None:
                 break
@@ -229,6 +232,18 @@ class Outbox:
         its answer settles nothing, and it is not sent again."""
         for parcel in self._queued():
             parcel.forget(self._gone)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """A limit that others share, or that is not yet exceeded, lets nothing through so long."""
+        self._patience.pause(seconds, now)
+
+    def pause_left(self, now: float) -> float:
+        """Seconds for which nothing may be sent."""
+        return self._patience.pause_left(now)
+
+    def slow_down(self) -> None:
+        """A limit is nearly reached: one request at a time, and from there gradually more."""
+        self._patience.slow_down()
 
     def nudge(self, now: float) -> None:
         """Something changed (a new token, say): try again now."""
@@ -374,7 +389,10 @@ class Outbox:
             settled = self._split(parcel, Reason.REFUSED_BY_META)
         else:
             self._ready.append(parcel)
-        self._patience.failed(now)
+        if verdict.few_times and verdict.error is not None and self._patience.failed_often:
+            self._patience.halt(Halted(HaltReason.UNKNOWN_ERROR, verdict.error), now)
+        else:
+            self._patience.failed(now)
         return settled
 
     def _only_this_one_fails(self, parcel: Parcel) -> bool:

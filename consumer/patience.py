@@ -10,7 +10,16 @@ from consumer.model import Halted, HaltReason
 
 RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS = 1.0, 60.0
 THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS = 60.0, 900.0
+THROTTLE_SPREAD = 0.1
+"""By so much at most a pause is longer than asked: members of the group do not all come back in
+the same moment."""
+
 PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+POLICY_PROBE_FIRST_SECONDS, POLICY_PROBE_MAX_SECONDS = 3600.0, 6 * 3600.0
+"""Blocked for a breach of policies (code 368): Meta means hours, and asking lengthens it."""
+
+FEW_FAILURES = 5
+"""So many failures in a row are a few."""
 
 
 class OutboxState(Enum):
@@ -32,6 +41,7 @@ class Patience:
         self._failures = 0
         self._open_at = 0.0
         self._throttled_until = 0.0
+        self._resting = False  # paused though nothing was refused: it ends by time alone
         self.state = OutboxState.READY
         self.halted: Halted | None = None
         self.trouble_since: float | None = None
@@ -46,6 +56,20 @@ class Patience:
         halted = self.halted
         return halted is not None and halted.reason is HaltReason.EVERY_EVENT_REFUSED
 
+    @property
+    def failed_often(self) -> bool:
+        """Whether it is no longer a few failures since Meta last took something."""
+        return self.halted is not None or self._failures >= FEW_FAILURES
+
+    def pause_left(self, now: float) -> float:
+        """Seconds for which nothing may be sent."""
+        return max(0.0, self._open_at - now)
+
+    def look(self, now: float) -> None:
+        """Time has passed: a pause for which nothing of ours was refused may be over."""
+        if self._resting and now >= self._open_at:
+            self._resting, self.state, self.trouble_since = False, OutboxState.READY, None
+
     def requests_now(self, now: float) -> int:
         """How many requests may be out now."""
         if now < self._open_at:
@@ -56,7 +80,8 @@ class Patience:
         """Meta took a request: whatever the trouble was, it is over. A throttle lasts its time."""
         self.accepted_at = now
         self.halted, self.trouble_since = None, None
-        if self._is_throttled(now):
+        self._resting = self._is_throttled(now)
+        if self._resting:
             self.state = OutboxState.THROTTLED
         else:
             self._failures = 0
@@ -79,6 +104,22 @@ class Patience:
         self._wait(OutboxState.THROTTLED, first, longest, wait_seconds, now)
         self._throttled_until = self._open_at
 
+    def pause(self, seconds: float, now: float) -> None:
+        """Meta lets nothing through for so long (0: it did not say how long), though it refused
+        nothing of this destination."""
+        wait = self._spread(seconds or THROTTLE_FIRST_SECONDS)
+        self._throttled_until = max(self._throttled_until, now + wait)
+        self._open_at = max(self._open_at, self._throttled_until)
+        self._allowance = 1
+        self._in_trouble(now)
+        if self.halted is None:
+            self._resting = self._resting or self.state is OutboxState.READY
+            self.state = OutboxState.THROTTLED
+
+    def slow_down(self) -> None:
+        """Much of a limit is used up: one request at a time, and from there gradually more."""
+        self._allowance = 1
+
     def halt(self, verdict: Halted, now: float) -> None:
         """The destination takes nothing; it is probed at growing intervals."""
         repeated = self.halted is not None
@@ -88,7 +129,11 @@ class Patience:
         self._failures = min(self._failures + 1, 16) if repeated else 0
         self._in_trouble(now)
         self.state, self.halted, self._allowance = OutboxState.HALTED, verdict, 1
-        probe_at = now + min(PROBE_MAX_SECONDS, PROBE_FIRST_SECONDS * 2**self._failures)
+        self._resting = False
+        first, longest = PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS
+        if verdict.reason is HaltReason.POLICY:
+            first, longest = POLICY_PROBE_FIRST_SECONDS, POLICY_PROBE_MAX_SECONDS
+        probe_at = now + min(longest, first * 2**self._failures)
         self._open_at = max(self._open_at, probe_at) if throttled else probe_at
 
     def nudge(self, now: float) -> None:
@@ -99,19 +144,23 @@ class Patience:
         self, state: OutboxState, first: float, longest: float, at_least: float, now: float
     ) -> None:
         """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
+        self._resting = False
         if now < self._open_at and (self.state is state or self._is_throttled(now)):
             # Requests that were out together fail together: that is one failure. But who asks
             # for a longer pause gets it, and a pause that was asked for is kept.
             self._open_at = max(self._open_at, now + at_least)
             return
         self._in_trouble(now)
-        wait = min(longest, first * 2**self._failures)
-        wait = wait * self._jitter() if state is OutboxState.BACKING_OFF else wait
+        wait = max(at_least, min(longest, first * 2**self._failures))
+        wait = self._jitter() * wait if state is OutboxState.BACKING_OFF else self._spread(wait)
         self._failures = min(self._failures + 1, 16)
-        self._open_at = max(self._open_at, now + max(wait, at_least))
+        self._open_at = max(self._open_at, now + wait)
         self._allowance = 1
         if self.halted is None:
             self.state = state
+
+    def _spread(self, seconds: float) -> float:
+        return seconds * (1 + THROTTLE_SPREAD * (1 - self._jitter()))
 
     def _in_trouble(self, now: float) -> None:
         self.trouble_since = now if self.trouble_since is None else self.trouble_since

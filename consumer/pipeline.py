@@ -27,6 +27,7 @@ from consumer.model import (
     Suppressed,
     TopicPartition,
 )
+from consumer.patience import OutboxState
 from consumer.prepare import Preparation
 from consumer.schema_registry import Fetched
 from consumer.seams import Clock, Outgoing, Source
@@ -78,6 +79,7 @@ class Pipeline:
         self._intake = Intake(schemas=schemas, preparation=preparation, ledger=ledger)
         house = House(limits, ledger, deliveries, self._intake.seen, self._intake.destinations)
         self._valve = Valve(source=source, house=house)
+        self._states: dict[PixelId, tuple[object, object]] = {}
         self._commit_at = 0.0
         self._drain_until: float | None = None
         self.heartbeat = clock.now()
@@ -86,9 +88,17 @@ class Pipeline:
         """From the next record on prepare by other destinations."""
         self._intake.preparation = preparation
 
-    def nudge(self, token_of: Callable[[PixelId], SecretStr | None]) -> None:
-        """A halted destination whose token has changed is tried again at once."""
-        self._deliveries.nudge(token_of, self._clock.now())
+    def nudge(
+        self,
+        token_of: Callable[[PixelId], SecretStr | None],
+        *,
+        app_secret: SecretStr | None = None,
+        configured: Collection[PixelId] = (),
+    ) -> None:
+        """Look at the credentials: a halted destination whose token or app secret has changed is
+        tried again at once, and who shares a token shares its limits."""
+        now = self._clock.now()
+        self._deliveries.nudge(token_of, now, app_secret=app_secret, configured=configured)
 
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
@@ -246,19 +256,27 @@ class Pipeline:
         for request in step.requests:
             self._outgoing.submit(request)
         self._reject(step.rejected, now_ms)
+        self._tell_states()
         self._write_letters(now)
         self._hear_kafka()
 
     def _answered(self, answer: Answer, now: float, now_ms: int) -> None:
-        outbox = self._deliveries.outboxes[answer.request.key.destination]
-        before = (outbox.state, outbox.halted and outbox.halted.reason)
         settled = self._deliveries.answered(answer.request, answer.verdict, now)
+        if answer.usage:
+            self._deliveries.heard(answer.request.key.destination, answer.usage, now)
         self._journal.answered(answer, settled)
-        if before != (outbox.state, outbox.halted and outbox.halted.reason):
-            self._journal.destination_changed(outbox)
+        self._tell_states()
         delivered = [settlement for settlement in settled if isinstance(settlement, Delivered)]
         self._journal.delivered([d for d in delivered if self._ledger.settle(d.event.record)])
         self._reject([s for s in settled if isinstance(s, Rejected)], now_ms)
+
+    def _tell_states(self) -> None:
+        """One answer may change what many destinations do, and some pauses end by time alone."""
+        for destination, outbox in self._deliveries.outboxes.items():
+            state = (outbox.state, outbox.halted and outbox.halted.reason)
+            if self._states.get(destination, (OutboxState.READY, None)) != state:
+                self._states[destination] = state
+                self._journal.destination_changed(outbox)
 
     def _reject(self, rejected: list[Rejected], now_ms: int) -> None:
         for one in rejected:
@@ -316,6 +334,7 @@ class Pipeline:
     def gauges(self) -> None:
         """Show how full the house is."""
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
+        self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
         self._journal.metrics.flow(
             records=self._ledger.open_records,
             size_bytes=self._ledger.open_bytes,

@@ -40,6 +40,10 @@ def run_send(
     tokens = tokens_from(settings, destinations)
     meta = meta_from(settings, tokens)
     senders = senders_from(settings, meta)
+    deliveries, clock = deliveries_from(settings, is_over=lambda tenure: False), SystemClock()
+    app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET").current()
+    configured = [each.id for each in destinations]
+    deliveries.nudge(tokens.of, clock.now(), app_secret=app_secret, configured=configured)
     try:
         with (
             seekable(lines) as readable,
@@ -49,10 +53,10 @@ def run_send(
             sending = Sending(
                 preparation=preparation_from(settings, destinations),
                 destination=destination,
-                deliveries=deliveries_from(settings, is_over=lambda tenure: False),
+                deliveries=deliveries,
                 outgoing=senders,
                 token_problem=tokens.problem,
-                clock=SystemClock(),
+                clock=clock,
                 limits=Limits(settings.in_flight_events, settings.in_flight_bytes, timeout_seconds),
                 stops=lambda: len(signals),
                 advance=advance,

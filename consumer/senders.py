@@ -11,21 +11,26 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import NamedTuple
 
+from consumer.judge import Posted
 from consumer.model import Request, Retry, RetryCause, Verdict
+from consumer.usage import Usage
 
-Post = Callable[[Request], Verdict]
+Post = Callable[[Request], Posted]
 
 
 class Answer(NamedTuple):
     """A judged answer; ``seconds`` is how long the request took.
 
-    ``bug`` names the kind of an exception that posting should never have raised.
+    ``bug`` names the kind of an exception that posting should never have raised; ``usage`` and
+    ``version_warning`` are those of ``judge.Posted``.
     """
 
     request: Request
     verdict: Verdict
     seconds: float
     bug: str | None
+    usage: tuple[Usage, ...] = ()
+    version_warning: str | None = None
 
 
 class Senders:
@@ -109,8 +114,10 @@ class Senders:
             started_at = monotonic()
             bug: str | None = None
             try:
-                verdict = self._post(request)
+                posted = self._post(request)
             except Exception as error:  # a bug in posting must not lose the request with its thread
-                verdict = Retry(RetryCause.UNREADABLE_ANSWER, None, reached_meta=True)
+                posted = Posted(Retry(RetryCause.UNREADABLE_ANSWER, None, reached_meta=True))
                 bug = type(error).__name__
-            self._answers.put(Answer(request, verdict, monotonic() - started_at, bug))
+            verdict, usage, version_warning = posted
+            seconds = monotonic() - started_at
+            self._answers.put(Answer(request, verdict, seconds, bug, usage, version_warning))

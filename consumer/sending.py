@@ -164,6 +164,7 @@ class Sending:
         del self._out[answer.request.request_id]
         self._report.heard(answer.verdict)
         self._settle(self._deliveries.answered(answer.request, answer.verdict, now), now)
+        self._deliveries.heard(answer.request.key.destination, answer.usage, now)
 
     def _settle(self, settled: Sequence[Delivered | Rejected], now: float) -> None:
         for settlement in settled:

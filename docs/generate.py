@@ -14,7 +14,23 @@ from consumer.kafka_settings import (
     PRODUCER_DEFAULTS,
     PRODUCER_FIXED,
 )
+from consumer.model import Scope
+from consumer.patience import THROTTLE_FIRST_SECONDS, THROTTLE_MAX_SECONDS
 from consumer.settings import describe
+from consumer.sharing import DELAY_FIRST_SECONDS, DELAY_MAX_SECONDS, DELAY_SHARE, SLOW_SHARE
+from consumer.usage import WAIT_SECONDS_MAX
+from consumer.verdicts import (
+    EVENT_FAULTS,
+    ROWS,
+    Action,
+    Do,
+    Halt,
+    Repeat,
+    Row,
+    Says,
+    Throttle,
+    spelled,
+)
 
 DOCS = Path(__file__).parent
 MADE = "<!-- Made by docs/generate.py from the code. Change the code, then run `make docs`. -->"
@@ -24,6 +40,7 @@ def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     return {
         DOCS / "configuration.md": configuration(),
+        DOCS / "errors.md": errors(),
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 
@@ -106,6 +123,100 @@ read again when it changes: a mistake in it keeps the old destinations, and says
 
 Without a file, `CONVERSIONS_PIXEL_ID` and `CONVERSIONS_ACCESS_TOKEN` name the one destination.
 """
+
+
+def errors() -> str:
+    """Every answer of Meta's, what we do, and what the operator does."""
+    rows = "\n".join(
+        f"| {_said(row)} | {row.meaning} | {_done(row.action)} | {row.advice} |" for row in ROWS
+    )
+    faults = "\n".join(f"| {subcode} | {meaning} |" for subcode, meaning in EVENT_FAULTS.items())
+    return f"""{MADE}
+
+# What Meta answers, and what is done about it
+
+From the top; the first row that fits decides. The body is read before the HTTP status, codes count
+before statuses, and Meta's texts never: they are in the language of whoever owns the token.
+
+| Meta says | which means | we do | you do |
+|---|---|---|---|
+{rows}
+
+No answer at all (a time-out, a broken connection) is repeated like a server error. An event first
+sent 47 hours ago without a clear answer is dead-lettered as `outcome_unknown`: Meta forgets event
+ids after 48 hours, and might count it twice. What a halted destination holds is only given up, as
+`destination_halted`, when others have waited for it longer than CONVERSIONS_SPILL_AFTER_SECONDS.
+
+## Limits
+
+A pause is never shorter than Meta asks for (`estimated_time_to_regain_access` in minutes,
+`reset_time_duration` and `Retry-After` in seconds; at most {WAIT_SECONDS_MAX / 3600:.0f} hours)
+and lasts {THROTTLE_FIRST_SECONDS:.0f} seconds at first, then twice as long each time, up to
+{THROTTLE_MAX_SECONDS / 60:.0f} minutes. Afterwards one request goes out at a time, and one more
+with each that is accepted.
+
+Before a limit is reached (`X-App-Usage`, `X-Business-Use-Case-Usage`, `X-Ad-Account-Usage`,
+`X-FB-Ads-Insights-Throttle`) everything slows down: from {SLOW_SHARE:.0%} used one request is out
+at a time for all who share the limit, from {DELAY_SHARE:.0%} they wait {DELAY_FIRST_SECONDS:.0f} to
+{DELAY_MAX_SECONDS:.0f} seconds between two, at 100% they pause.
+`conversions_meta_usage_ratio` shows it.
+
+Who shares: destinations with the same token share the limits of that token and of its app. When
+CONVERSIONS_APP_SECRET is set all tokens are of one app, and all destinations share its limits. All
+other limits are those of one destination.
+
+## Code 100: an event is at fault
+
+Meta refuses the whole request and does not say for which event. The others are sent without it; it
+is dead-lettered as `refused_by_meta`, with Meta's words. Known subcodes:
+
+| subcode | meaning |
+|---|---|
+{faults}
+"""
+
+
+def _said(row: Row) -> str:
+    """What of an answer a row looks at."""
+    parts = [row.says.value] if row.says not in (None, Says.ERROR) else []
+    if row.codes is not None:
+        parts.append(f"code {spelled(row.codes)}")
+    if row.subcodes is not None:
+        parts.append(f"subcode {spelled(row.subcodes)}")
+    if row.kind is not None:
+        parts.append(f"type `{row.kind}`")
+    if row.transient is not None:
+        parts.append("`is_transient` is true")
+    if row.statuses is not None:
+        parts.append(f"HTTP {spelled(row.statuses)}")
+    return ", ".join(parts) or "any other code"
+
+
+def _done(action: Action) -> str:
+    """What an action is, in words."""
+    match action:
+        case Do.ACCEPT:
+            return "the events are delivered"
+        case Do.COMPLETE:
+            return "send the same ids once more, then in ever smaller requests"
+        case Do.REFUSE_EVENT:
+            return "find the event with few requests, dead-letter it, deliver the others"
+        case Do.SPLIT:
+            return "send the events in halves"
+        case Repeat(_, few_times):
+            until = "; halt the destination if that goes on" if few_times else ""
+            return f"send the same ids again, with growing pauses up to a minute{until}"
+        case Throttle(scope):
+            return f"pause {_PAUSED[scope]}"
+        case Halt(reason):
+            return f"halt the destination (`{reason.value}`), hold its events, probe"
+
+
+_PAUSED = {
+    Scope.DESTINATION: "the destination",
+    Scope.TOKEN: "all with that token",
+    Scope.APP: "all of that app",
+}
 
 
 def _default(entry: dict[str, object]) -> str:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from consumer.decode import NeedsSchema, decode
 from consumer.destinations import one_destination
+from consumer.judge import Posted
 from consumer.logs import configure_logs
 from consumer.meta import Meta
 from consumer.model import (
@@ -31,7 +32,6 @@ from consumer.model import (
     Request,
     Suppressed,
     TopicPartition,
-    Verdict,
     WindowKey,
 )
 from consumer.prepare import Preparation, prepare
@@ -131,7 +131,7 @@ def stream() -> Iterator[StringIO]:
     structlog.reset_defaults()
 
 
-def posting(answer: Answer, said: list[object]) -> Callable[[Request], Verdict]:
+def posting(answer: Answer, said: list[object]) -> Callable[[Request], Posted]:
     """Meta's real edge over a transport that answers; what goes by is kept in ``said``."""
 
     def answered(request: httpx.Request) -> httpx.Response:
@@ -153,10 +153,10 @@ def posting(answer: Answer, said: list[object]) -> Callable[[Request], Verdict]:
         transport=httpx.MockTransport(answered),
     )
 
-    def post(request: Request) -> Verdict:
-        verdict = meta.post(request)
-        said.extend([request, *request.events, verdict, meta])
-        return verdict
+    def post(request: Request) -> Posted:
+        posted = meta.post(request)
+        said.extend([request, *request.events, posted, meta])
+        return posted
 
     return post
 

@@ -67,8 +67,10 @@ class Place:
     def advance(self, now: float = 0.0, now_ms: int = NOW_MS) -> Step:
         return self.deliveries.advance(now, now_ms)
 
-    def answer(self, request: Request, verdict: Verdict) -> list[Delivered | Rejected]:
-        return self.deliveries.answered(request, verdict, 0.0)
+    def answer(
+        self, request: Request, verdict: Verdict, now: float = 0.0
+    ) -> list[Delivered | Rejected]:
+        return self.deliveries.answered(request, verdict, now)
 
     def end_tenure(self, number: int) -> None:
         self.over.add(number)
@@ -343,6 +345,20 @@ def test_a_halted_destination_is_tried_again_at_once_only_when_its_token_changed
     place.deliveries.nudge(tokens.__getitem__, 3.0)
 
     assert sent_ids(place.advance(3.0)) == ["b"]
+
+
+def test_a_halted_destination_is_tried_again_at_once_when_the_app_secret_changed() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
+    first, second = place.advance().requests
+    place.answer(first, NO_TOKEN)
+    place.answer(second, THROTTLED)
+    for now, app_secret in ((1.0, None), (2.0, None), (3.0, "one"), (3.5, "one"), (4.0, "two")):
+        place.deliveries.nudge(lambda _: "token", now, app_secret=app_secret)
+        requests = place.advance(now).requests
+        assert len(requests) == (now in (3.0, 4.0)), "only a change, and only a halt"
+        for request in requests:
+            place.answer(request, NO_TOKEN, now)
 
 
 def test_deliveries_show_only_how_much_waits() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.judge import judge, mask
+from consumer.judge import MESSAGES_MAX, judge, mask, version_warning
 from consumer.model import (
     Accepted,
     Halted,
@@ -17,6 +17,7 @@ from consumer.model import (
     Refused,
     Retry,
     RetryCause,
+    Scope,
     Split,
     Throttled,
     Verdict,
@@ -226,6 +227,7 @@ def test_an_internal_error_is_tried_again_and_may_have_reached_meta(code: int) -
     assert verdict.reached_meta
     assert verdict.error is not None
     assert verdict.error.code == code  # the outbox splits on a repeated 1
+    assert verdict.few_times is (code not in (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,8 @@ def test_a_code_that_nobody_described_halts_below_500_and_is_tried_again_above()
 def test_an_error_without_a_readable_code_is_tried_again() -> None:
     for code in (None, "190", True, 1.5):
         body = {"error": {"message": "m", "code": code}}
-        assert cause_of(answered(400, body)) is RetryCause.TRANSIENT
+        assert cause_of(answered(400, body)) is RetryCause.UNREADABLE_ANSWER
+        assert cause_of(answered(500, body)) is RetryCause.SERVER_ERROR
 
 
 def test_every_event_received_is_accepted_with_its_trace_id() -> None:
@@ -301,6 +304,13 @@ def test_fewer_events_than_were_sent_is_incomplete(received: int) -> None:
     body = {"events_received": received, "fbtrace_id": "Atrace"}
 
     assert answered(200, body) == Incomplete(received=received, trace_id="Atrace")
+
+
+@pytest.mark.parametrize("received", [11, 10**6])
+def test_more_events_than_were_sent_is_an_answer_to_something_else(received: int) -> None:
+    verdict = answered(200, {"events_received": received, "fbtrace_id": "Atrace"})
+
+    assert cause_of(verdict) is RetryCause.UNREADABLE_ANSWER
 
 
 def test_a_negative_count_is_none_received() -> None:
@@ -387,32 +397,29 @@ def test_a_429_is_a_throttle_whatever_its_body(body: bytes) -> None:
     assert isinstance(answered(429, body), Throttled)
 
 
+def test_a_throttle_waits_for_the_longest_that_any_header_asks_for() -> None:
+    headers = {
+        "x-business-use-case-usage": '{"1": [{"estimated_time_to_regain_access": 5}]}',
+        "x-ad-account-usage": '{"acc_id_util_pct": 50, "reset_time_duration": 200}',
+        "retry-after": "100",
+    }
+    for name, seconds in (("", 300.0), ("x-business-use-case-usage", 200.0)):
+        headers.pop(name, None)
+        for body in (b"", json.dumps(refusal(4)).encode()):
+            verdict = answered(429, body, headers=headers)
+            assert isinstance(verdict, Throttled)
+            assert verdict.wait_seconds == seconds
+
+
 @pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("120", 120.0),
-        ("0", 0.0),
-        ("1.5", 1.5),
-        ("3600", 3600.0),
-        ("3601", 3600.0),
-        ("99999999999", 3600.0),
-        ("1e300", 3600.0),
-        ("inf", 3600.0),
-        ("-3", 0.0),
-        ("-inf", 0.0),
-        ("nan", 0.0),
-        ("soon", 0.0),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
-        ("", 0.0),
-    ],
+    ("code", "scope"),
+    [(4, Scope.APP), (341, Scope.APP), (17, Scope.TOKEN), (32, Scope.DESTINATION)],
 )
-def test_a_throttle_waits_as_long_as_meta_asks_and_at_most_an_hour(
-    header: str, seconds: float
-) -> None:
-    for body in (b"", json.dumps(refusal(4)).encode()):
-        verdict = answered(429, body, headers={"retry-after": header})
-        assert isinstance(verdict, Throttled)
-        assert verdict.wait_seconds == seconds
+def test_a_throttle_says_whom_it_is_about(code: int, scope: Scope) -> None:
+    verdict = answered(400, refusal(code))
+
+    assert isinstance(verdict, Throttled)
+    assert verdict.scope is scope
 
 
 def test_a_throttle_without_the_header_names_no_wait() -> None:
@@ -474,6 +481,33 @@ def test_what_meta_may_quote_of_a_person_is_masked(said: str, kept: str) -> None
     assert mask(said) == kept
 
 
+def test_of_words_that_never_end_nothing_is_kept() -> None:
+    assert mask("'Jane" * 1000) == "…"
+    assert "jane" not in mask("y " * 100 + "'" + "jane " * 2000)
+
+
+def test_of_many_messages_the_first_are_kept() -> None:
+    verdict = answered(200, {"events_received": 10, "messages": ["m"] * 1000})
+
+    assert verdict == Accepted(trace_id=None, messages=("m",) * MESSAGES_MAX)
+
+
+@pytest.mark.parametrize("junk", ["", " ", "two words", "x" * 129, "é", "a\nb", 7, None, ["A1"]])
+def test_a_trace_id_is_one_short_word(junk: object) -> None:
+    for body in ({"fbtrace_id": junk}, {"error": {"code": 100, "fbtrace_id": junk}}):
+        verdict = answered(400, body)
+        assert isinstance(verdict, Refused | Retry)
+        assert verdict.error is not None
+        assert verdict.error.trace_id is None
+
+
+def test_the_version_warning_is_masked() -> None:
+    header = {"x-ad-api-version-warning": "auto-upgraded to v27.0, see jane@example.com"}
+
+    assert version_warning(header) == "auto-upgraded to v27.0, see …"
+    assert version_warning({}) is None
+
+
 def test_words_are_cut_after_they_are_masked() -> None:
     assert mask("x" * 300) == "x" * 200
     assert "jane" not in mask("y" * 195 + " jane@example.com")
@@ -525,4 +559,4 @@ def test_only_a_2xx_with_the_full_count_and_no_error_is_accepted(status: int, bo
     if isinstance(verdict, Accepted):
         assert status == 200
         assert "error" not in body
-        assert body["events_received"] >= 10
+        assert body["events_received"] == 10

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from consumer.meta import ANSWER_BYTES_MAX, Meta, appsecret_proof
+from consumer.meta import ANSWER_BYTES_MAX, GraphReader, Meta, Unanswered, appsecret_proof
 from consumer.model import (
     Accepted,
     Halted,
@@ -113,7 +113,7 @@ def error(code: int, status: int = 400, **more: Any) -> Answer:
 def test_the_body_is_the_events_as_prepared_and_the_token() -> None:
     sent: list[httpx.Request] = []
 
-    verdict = meta(accepting(sent)).post(request(prepared(1), prepared(2)))
+    verdict = meta(accepting(sent)).post(request(prepared(1), prepared(2))).verdict
 
     assert verdict == Accepted(trace_id="A1")
     (received,) = sent
@@ -175,7 +175,7 @@ def test_the_proof_is_the_hmac_of_rfc_4231() -> None:
 def test_without_a_token_nothing_is_sent_and_the_destination_halts() -> None:
     sent: list[httpx.Request] = []
 
-    verdict = meta(accepting(sent), token=None).post(request())
+    verdict = meta(accepting(sent), token=None).post(request()).verdict
 
     assert isinstance(verdict, Halted)
     assert verdict.reason is HaltReason.TOKEN
@@ -201,7 +201,7 @@ def test_without_a_token_nothing_is_sent_and_the_destination_halts() -> None:
     ],
 )
 def test_every_answer_is_judged(answer: Answer, verdict: type) -> None:
-    assert isinstance(meta(answer).post(request()), verdict)
+    assert isinstance(meta(answer).post(request()).verdict, verdict)
 
 
 def test_a_redirect_is_not_followed_as_it_would_carry_the_token_away() -> None:
@@ -211,7 +211,7 @@ def test_a_redirect_is_not_followed_as_it_would_carry_the_token_away() -> None:
         seen.append(received.url.host)
         return httpx.Response(307, headers={"location": "https://elsewhere.example.com/"})
 
-    verdict = meta(answer).post(request())
+    verdict = meta(answer).post(request()).verdict
 
     assert isinstance(verdict, Retry)
     assert seen == ["graph.example.com"]
@@ -221,7 +221,7 @@ def test_headers_are_read_whatever_their_case() -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(429, headers={"Retry-After": "7"}, json={"error": {"code": 4}})
 
-    verdict = meta(answer).post(request())
+    verdict = meta(answer).post(request()).verdict
 
     assert isinstance(verdict, Throttled)
     assert verdict.wait_seconds == 7.0
@@ -247,7 +247,7 @@ def test_whatever_the_network_does_is_a_retry_that_knows_whether_meta_may_have_i
     def answer(_: httpx.Request) -> httpx.Response:
         raise raised(TOKEN)
 
-    assert meta(answer).post(request()) == Retry(cause, None, reached_meta=reached_meta)
+    assert meta(answer).post(request()).verdict == Retry(cause, None, reached_meta=reached_meta)
 
 
 def test_a_compressed_answer_is_read_and_a_broken_one_is_a_retry() -> None:
@@ -255,7 +255,9 @@ def test_a_compressed_answer_is_read_and_a_broken_one_is_a_retry() -> None:
         gzip = {"content-encoding": "gzip"}
         return httpx.Response(200, headers=gzip, stream=Chunks([b"this is no gzip"]))
 
-    assert meta(broken).post(request()) == Retry(RetryCause.CONNECTION, None, reached_meta=True)
+    verdict = meta(broken).post(request()).verdict
+
+    assert verdict == Retry(RetryCause.CONNECTION, None, reached_meta=True)
 
 
 class Chunks(httpx.SyncByteStream):
@@ -278,7 +280,7 @@ def test_an_answer_without_end_is_given_up() -> None:
                 taken.append(1)
                 yield piece
 
-    verdict = meta(lambda _: httpx.Response(200, stream=Endless())).post(request())
+    verdict = meta(lambda _: httpx.Response(200, stream=Endless())).post(request()).verdict
 
     assert isinstance(verdict, Retry)
     assert verdict.reached_meta
@@ -290,7 +292,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
         edge = meta(graph_url=url, timeout_seconds=0.2)
 
         started_at = monotonic()
-        verdict = edge.post(request())
+        verdict = edge.post(request()).verdict
 
         assert verdict == Retry(RetryCause.TIMEOUT, None, reached_meta=True)
         assert 0.15 < monotonic() - started_at < 2.0
@@ -332,8 +334,48 @@ def test_nobody_there_means_that_nothing_has_left() -> None:
         port = free.getsockname()[1]
     edge = meta(graph_url=f"http://127.0.0.1:{port}")
 
-    assert edge.post(request()) == Retry(RetryCause.CONNECTION, None, reached_meta=False)
+    assert edge.post(request()).verdict == Retry(RetryCause.CONNECTION, None, reached_meta=False)
     edge.close()
+
+
+# --- what GETs tell as well ---------------------------------------------------------------------
+
+
+def reader(answer: Answer) -> GraphReader:
+    return GraphReader(
+        graph_url="https://graph.example.com",
+        graph_version="v26.0",
+        timeout_seconds=5.0,
+        app_secret=RotatingSecret(value=None, path=None),
+        transport=httpx.MockTransport(answer),
+    )
+
+
+def test_a_get_tells_usage_and_the_version_warning_as_a_post_does() -> None:
+    headers = {
+        "X-App-Usage": '{"call_count": 80}',
+        "X-Ad-Api-Version-Warning": "auto-upgraded to v27.0",
+    }
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"id": PIXEL, "events_received": 1}, headers=headers)
+
+    read = reader(answer).get(PIXEL, {}, token=SecretStr(TOKEN))
+    posted = meta(answer).post(request())
+
+    assert not isinstance(read, Unanswered)
+    assert read.usage == posted.usage
+    assert [usage.share for usage in read.usage] == [0.8]
+    assert read.version_warning == posted.version_warning == "auto-upgraded to v27.0"
+
+
+def test_a_get_without_an_end_is_given_up() -> None:
+    piece = b" " * (ANSWER_BYTES_MAX // 4)
+    endless = httpx.Response(200, stream=Chunks([piece] * 6))
+
+    read = reader(lambda _: endless).get(PIXEL, {}, token=SecretStr(TOKEN))
+
+    assert read == Unanswered("the answer is too long or too slow")
 
 
 # --- what never shows ---------------------------------------------------------------------------
@@ -346,7 +388,7 @@ def test_no_log_line_of_any_library_and_no_repr_shows_a_secret(
     edge = meta(accepting([]), app_secret=secret)
 
     with caplog.at_level(logging.DEBUG):
-        verdict = edge.post(request())
+        verdict = edge.post(request()).verdict
         edge.close()
 
     shown = f"{caplog.text} {edge!r} {request()!r} {verdict!r}"

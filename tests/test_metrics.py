@@ -39,6 +39,7 @@ from consumer.model import (
     WindowKey,
 )
 from consumer.quality import read_quality
+from consumer.usage import UsageKind
 
 ONE, TWO = PixelId("1"), PixelId("2")
 STRANGER = PixelId("jane.canary@example.com")
@@ -174,6 +175,18 @@ def test_the_build_names_every_version_that_matters() -> None:
     }
 
     assert House().value("build_info", **labels) == 1
+
+
+def test_what_is_used_of_metas_limits_is_there_only_while_it_is_known() -> None:
+    house = House(ONE)
+    assert house.value("meta_usage_ratio", destination=ONE, kind="app") is None
+
+    house.metrics.meta_usage({(ONE, UsageKind.APP): 0.8, (STRANGER, UsageKind.APP): 0.7})
+
+    assert house.value("meta_usage_ratio", destination=ONE, kind="app") == 0.8
+    assert not any(STRANGER in series for series in house.series())
+    house.metrics.meta_usage({})
+    assert house.value("meta_usage_ratio", destination=ONE, kind="app") is None
 
 
 def test_names_follow_the_rules_and_every_metric_is_explained() -> None:

@@ -5,13 +5,13 @@ from time import monotonic
 
 import pytest
 
+from consumer.judge import Posted
 from consumer.model import (
     Accepted,
     PixelId,
     Request,
     Retry,
     RetryCause,
-    Verdict,
     WindowKey,
 )
 from consumer.senders import Answer, Senders
@@ -50,12 +50,12 @@ class Gate:
         self._lock = threading.Lock()
         self.threads: set[threading.Thread] = set()
 
-    def __call__(self, posted: Request) -> Verdict:
+    def __call__(self, posted: Request) -> Posted:
         with self._lock:
             self.threads.add(threading.current_thread())
         self._began.release()
         assert self._opened.wait(PATIENCE_SECONDS)
-        return ACCEPTED
+        return Posted(ACCEPTED)
 
     def open(self) -> None:
         self._opened.set()
@@ -70,8 +70,8 @@ class Gate:
 
 
 def test_each_request_comes_back_once_with_its_verdict_and_its_time() -> None:
-    def post(posted: Request) -> Verdict:
-        return Accepted(trace_id=posted.request_id)
+    def post(posted: Request) -> Posted:
+        return Posted(Accepted(trace_id=posted.request_id))
 
     senders = Senders(post=post, threads_max=4, give_up_seconds=60.0)
     given = [request(number) for number in range(50)]
@@ -145,10 +145,10 @@ def test_waiting_ends_without_an_answer_when_its_time_is_over() -> None:
 
 
 def test_a_bug_in_posting_costs_neither_the_request_nor_the_thread() -> None:
-    def post(posted: Request) -> Verdict:
+    def post(posted: Request) -> Posted:
         if posted.request_id == "r0":
             raise ZeroDivisionError("EAABcanary0123456789")
-        return ACCEPTED
+        return Posted(ACCEPTED)
 
     senders = Senders(post=post, threads_max=1, give_up_seconds=60.0)
     senders.submit(request(0))

@@ -11,9 +11,10 @@ from consumer.deliveries import Deliveries
 from consumer.destinations import parse_destinations
 from consumer.flow import Limits
 from consumer.journal import Journal, Log
+from consumer.judge import Posted
 from consumer.letter_box import LetterBox
 from consumer.metrics import Metrics
-from consumer.model import Header, PixelId, Request, TopicPartition, Verdict
+from consumer.model import Header, PixelId, Request, TopicPartition
 from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline, Timing
 from consumer.prepare import Preparation
@@ -186,7 +187,7 @@ def house(
     grace_seconds: float = 30.0,
     max_poll_seconds: float = 300.0,
     beside: FakeHouse | None = None,
-    post: Callable[[Request], Verdict] | None = None,
+    post: Callable[[Request], Posted] | None = None,
     log: Log | None = None,
     rooms: Rooms | None = None,
 ) -> FakeHouse:

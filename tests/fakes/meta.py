@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumer.judge import judge
+from consumer.judge import Posted, read_answer
 from consumer.model import (
     Accepted,
     PixelId,
@@ -78,7 +78,7 @@ class Seen:
 
 class _Out(NamedTuple):
     request: Request
-    verdict: Verdict
+    posted: Posted
     sent_at: float
     due_at: float
 
@@ -111,7 +111,7 @@ class FakeMeta:
         self,
         *,
         clock: FakeClock,
-        post: Callable[[Request], Verdict] | None,
+        post: Callable[[Request], Posted] | None,
         memory: Memory | None = None,
     ) -> None:
         self._clock = clock
@@ -144,7 +144,7 @@ class FakeMeta:
         assert not again, "an event is sent again after it was accepted"
         now = self._clock.now()
         self.seen.append(Seen(now, request))
-        self._out.append(_Out(request, self._verdict(request), now, now + self.latency_seconds))
+        self._out.append(_Out(request, self._posted(request), now, now + self.latency_seconds))
 
     def answers(self) -> list[Answer]:
         """What has come back by now."""
@@ -183,7 +183,7 @@ class FakeMeta:
 
     # --- inside
 
-    def _verdict(self, request: Request) -> Verdict:
+    def _posted(self, request: Request) -> Posted:
         destination = request.key.destination
         planted: Scripted | None = self.standing.get(destination)
         if self.scripted.get(destination):
@@ -192,13 +192,16 @@ class FakeMeta:
             return self._post(request)
         reply = self._judged(request) if planted is None else planted
         if isinstance(reply, Reply):
-            reply = judge(reply.status, reply.headers, reply.body, sent=len(request.events))
-        if isinstance(reply, Accepted):
+            sent = len(request.events)
+            posted = read_answer(reply.status, reply.headers, reply.body, sent=sent)
+        else:
+            posted = Posted(reply)
+        if isinstance(posted.verdict, Accepted):
             self._receive(request)
             if destination in self.unheard:
                 self.memory.unheard.update(map(place, request.events))
-                return Retry(RetryCause.TIMEOUT, None, reached_meta=True)
-        return reply
+                return Posted(Retry(RetryCause.TIMEOUT, None, reached_meta=True))
+        return posted
 
     def _receive(self, request: Request) -> None:
         for event in request.events:
@@ -225,10 +228,12 @@ class FakeMeta:
         return not all(map(body.get, needed)) or too_old or early or self.is_bad(event)
 
     def _answered(self, out: _Out) -> Answer:
-        if isinstance(out.verdict, Accepted):
+        verdict, usage, version_warning = out.posted
+        if isinstance(verdict, Accepted):
             self.accepted.update(map(place, out.request.events))
             self._told.update((place(e), e.record.tenure) for e in out.request.events)
-        return Answer(out.request, out.verdict, self._clock.now() - out.sent_at, None)
+        seconds = self._clock.now() - out.sent_at
+        return Answer(out.request, verdict, seconds, None, usage, version_warning)
 
 
 def place(event: Prepared) -> Place:

@@ -99,8 +99,8 @@ class RenamesRetries(Outbox):
         super().__init__(**rest)
         self._sent: set[Place] = set()
 
-    def due(self, now: float, now_ms: int) -> Due:
-        due = super().due(now, now_ms)
+    def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
+        due = super().due(now, now_ms, room=room)
         return Due(
             [replace(each, events=self._named(each.events)) for each in due.requests], *due[1:]
         )
@@ -121,8 +121,8 @@ class DeliversAHalfTwice(Outbox):
         super().__init__(**rest)
         self._isolating: dict[str, Any] = {}
 
-    def due(self, now: float, now_ms: int) -> Due:
-        due = super().due(now, now_ms)
+    def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
+        due = super().due(now, now_ms, room=room)
         self._isolating |= {each.request_id: each for each in due.requests if each.isolating}
         return due
 
