@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from consumer.isolate import Isolation
 from consumer.model import (
     Accepted,
     Batch,
@@ -32,9 +31,8 @@ from consumer.model import (
 )
 from consumer.parcel import Parcel, Place, may_have_counted
 from consumer.patience import OutboxState, Patience
-
-AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
-"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
+from consumer.refused_alone import RefusedAlone
+from consumer.take_apart import take_apart
 
 UNCLEAR_MAX = 4
 """So often one request may fail without a clear answer while Meta takes others."""
@@ -42,8 +40,8 @@ UNCLEAR_MAX = 4
 LATE_EVERY = 10
 """Every so many requests what is late goes first, or a backlog would starve it."""
 
-REFUSED_ALONE_MAX = 11
-"""So many different events refused alone, and none accepted: it is not the events."""
+PROBE_EVENTS_MAX = 10
+"""So many events of a halted destination are risked at a time."""
 
 
 class Due(NamedTuple):
@@ -73,7 +71,7 @@ class Outbox:
         self._in_flight: dict[str, Parcel] = {}
         self._sent_at: dict[str, float] = {}
         self._requests = 0
-        self._refused_alone: set[str] = set()
+        self._refused_alone = RefusedAlone()
         self._accepted_requests = 0
         self._patience = Patience(requests_max=requests_max, jitter=jitter)
 
@@ -163,7 +161,7 @@ class Outbox:
             parcel = self._next_parcel()
             if parcel is None:
                 break
-            rejected += self._overdue(parcel, now_ms)
+            rejected += parcel.overdue(now_ms)
             if parcel.trial():
                 requests.append(self._send(parcel, now, now_ms))
         return Due(requests, rejected)
@@ -189,7 +187,7 @@ class Outbox:
                 settled += self._incomplete(parcel, verdict)
             case Split(error):
                 parcel.error = error
-                settled += self._split(parcel, Reason.REFUSED_BY_META)
+                settled += self._take_apart(parcel, Reason.REFUSED_BY_META)
             case Retry():
                 settled += self._retry(parcel, verdict, now)
             case Throttled(error, wait_seconds):
@@ -204,7 +202,7 @@ class Outbox:
 
     def overdue(self, now_ms: int) -> list[Rejected]:
         """Reject what has become too old while it waited."""
-        return [r for parcel in self._queued() for r in self._overdue(parcel, now_ms)]
+        return [r for parcel in self._queued() for r in parcel.overdue(now_ms)]
 
     def spill(self, events_max: int, of: Callable[[Prepared], bool]) -> list[Rejected]:
         """Give up the oldest events that ``of`` marks, so that other destinations can go on."""
@@ -229,10 +227,17 @@ class Outbox:
         its answer settles nothing, and it is not sent again."""
         for parcel in self._queued():
             parcel.forget(self._gone)
+        self._ready = deque(parcel for parcel in self._ready if len(parcel))
+        self._late = deque(parcel for parcel in self._late if len(parcel))
 
     def nudge(self, now: float) -> None:
         """Something changed (a new token, say): try again now."""
         self._patience.nudge(now)
+
+    def resume(self, now: float) -> None:
+        """Somebody has mended what halted it: forget the halt, and send at once."""
+        self._refused_alone.clear()
+        self._patience.resume(now)
 
     def _queued(self) -> list[Parcel]:
         return [*self._ready, *self._late]
@@ -241,6 +246,8 @@ class Outbox:
         return self._is_over(event.record.tenure)
 
     def _next_parcel(self) -> Parcel | None:
+        if self._patience.every_event_refused:
+            return self._probe_with_another()
         late_first = self._requests % LATE_EVERY == LATE_EVERY - 1
         queues = (self._late, self._ready) if late_first else (self._ready, self._late)
         for queue in queues:
@@ -248,21 +255,29 @@ class Outbox:
                 parcel = queue.popleft()
                 parcel.forget(self._gone)
                 if parcel.trial():
-                    return self._probe(parcel) if self.halted is not None else parcel
+                    return parcel if self.halted is None else self._probe(parcel)
         return None
 
     def _probe(self, parcel: Parcel) -> Parcel:
-        """While halted one event is risked, not a batch; the others keep their place."""
-        parcel.put_together()
-        if len(parcel.events) == 1:
+        """While halted few events are risked, not a batch; the others keep their place."""
+        trial = parcel.trial()
+        if len(trial) <= PROBE_EVENTS_MAX:
             return parcel
-        probe = parcel.part(parcel.events[:1])
-        parcel.events = parcel.events[1:]
-        if self._patience.every_event_refused:
-            self._ready.append(parcel)  # the next probe is of another batch, if there is one
-        else:
-            self._ready.appendleft(parcel)
+        probe = parcel.part(trial[:PROBE_EVENTS_MAX])
+        parcel.take_out(probe.events)
+        self._ready.appendleft(parcel)
         return probe
+
+    def _probe_with_another(self) -> Parcel | None:
+        """While every event is refused, one that was not tried yet is risked."""
+        self.forget()
+        waiting = (event for parcel in self._queued() for event in parcel.waiting())
+        event = self._refused_alone.next_probe(waiting)
+        for parcel in self._queued():
+            if event is not None and any(event is one for one in parcel.waiting()):
+                parcel.take_out([event])
+                return parcel.part([event])
+        return None
 
     def _send(self, parcel: Parcel, now: float, now_ms: int) -> Request:
         self._requests += 1
@@ -296,38 +311,26 @@ class Outbox:
         trial = parcel.trial()
         self._patience.judged()
         if len(trial) == 1:
-            self._refused_alone.add(trial[0].event_id)
-            if len(self._refused_alone) >= REFUSED_ALONE_MAX:
-                return self._every_event_refused(parcel, error, now)
-        if parcel.isolation is None:
-            parcel.isolation = Isolation(parcel.events)
-            parcel.events = []
-        else:
-            parcel.isolation.refused()
+            self._refused_alone.add(trial[0], now)
+            if self._patience.every_event_refused or self._refused_alone.is_every_event(now):
+                # A wrong mapping or deploy must not flush the topic into the dead letters: what
+                # is still here is held, and that is all of this batch of which nothing was taken.
+                self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
+                parcel.put_together()
+                self._ready.append(parcel)
+                return []
+        parcel.refused(error)
         return self._next_trial(parcel)
-
-    def _every_event_refused(
-        self, parcel: Parcel, error: MetaError, now: float
-    ) -> list[Delivered | Rejected]:
-        """A wrong mapping or deploy must not flush the topic into the dead letters: hold all."""
-        self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
-        parcel.put_together()
-        self._ready.append(parcel)
-        return []
 
     def _next_trial(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Settle what the last trial has proved, and queue the next one."""
         assert parcel.isolation is not None, "only a refused batch has trials"
-        parcel.isolation.forget(self._gone)
-        settled: list[Delivered | Rejected] = []
-        bad = parcel.isolation.found()
-        if bad is not None:
-            detail = "Meta refuses this event"
-            settled.append(parcel.rejected(bad, Reason.REFUSED_BY_META, detail))
+        parcel.forget(self._gone)
+        settled = [parcel.convicted(found) for found in parcel.isolation.found()]
         if parcel.isolation.events:
             within = parcel.isolation_requests < self._isolation_requests_max
             (self._ready.appendleft if within else self._late.append)(parcel)
-        return settled
+        return [*settled]
 
     def _incomplete(self, parcel: Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
         """The same ids once more, then smaller requests, down to the event that is not taken."""
@@ -337,45 +340,29 @@ class Outbox:
         if parcel.incomplete == 1:
             self._late.append(parcel)
             return []
-        return self._split(parcel, Reason.NOT_RECEIVED)
+        return self._take_apart(parcel, Reason.NOT_RECEIVED)
 
-    def _split(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
+    def _take_apart(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
-        sent = parcel.trial()
-        settled: list[Delivered | Rejected] = []
-        if len(sent) == 1:
-            detail = {
-                Reason.NOT_RECEIVED: "Meta answered 200 but received no event",
-                Reason.REFUSED_BY_META: "Meta refuses a request of this one event as too large",
-            }[reason]
-            settled.append(parcel.rejected(sent[0], reason, detail))
-            parcel.take_out(sent)
-        parcel.forget(self._gone)
-        events = parcel.waiting()
-        half = len(events) // 2
-        for part in (events[half:], events[:half]):
-            if part:
-                self._ready.appendleft(parcel.part(part))
-        return settled
+        rejected, parcels = take_apart(parcel, reason, self._gone)
+        self._ready.extendleft(reversed(parcels))
+        return [*rejected]
 
     def _retry(self, parcel: Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
-        settled: list[Delivered | Rejected] = []
         parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
         parcel.error = verdict.error
+        self._patience.failed(now)
         if verdict.reached_meta and self._only_this_one_fails(parcel):
-            settled = self._take_apart(parcel)
-            self._patience.failed(now)
-            return settled
+            parcel.unclear = 0
+            return self._take_apart(parcel, Reason.OUTCOME_UNKNOWN)
         if verdict.error is not None and verdict.error.code == 1:
             # "Please reduce the amount of data" comes as code 1: repeating it never works.
             parcel.reduce += 1
         if parcel.reduce >= 2 and len(parcel.trial()) > 1:
             parcel.reduce = 0
-            settled = self._split(parcel, Reason.REFUSED_BY_META)
-        else:
-            self._ready.append(parcel)
-        self._patience.failed(now)
-        return settled
+            return self._take_apart(parcel, Reason.REFUSED_BY_META)
+        self._ready.append(parcel)
+        return []
 
     def _only_this_one_fails(self, parcel: Parcel) -> bool:
         """Whether this parcel keeps failing while Meta takes others: then it is in the parcel."""
@@ -383,32 +370,3 @@ class Outbox:
             parcel.others_accepted = self._accepted_requests
         parcel.unclear += 1
         return parcel.unclear >= UNCLEAR_MAX and self._accepted_requests > parcel.others_accepted
-
-    def _take_apart(self, parcel: Parcel) -> list[Delivered | Rejected]:
-        """Smaller requests find the event that Meta chokes on; alone, it is given up."""
-        sent = parcel.trial()
-        if len(sent) > 1:
-            parcel.unclear = 0
-            return self._split(parcel, Reason.OUTCOME_UNKNOWN)
-        detail = "Meta never answers clearly for this event, while it takes others"
-        settled: list[Delivered | Rejected] = [
-            parcel.rejected(sent[0], Reason.OUTCOME_UNKNOWN, detail)
-        ]
-        parcel.take_out(sent)
-        if parcel.waiting():
-            self._ready.append(parcel)
-        return settled
-
-    def _overdue(self, parcel: Parcel, now_ms: int) -> list[Rejected]:
-        waiting = parcel.waiting()
-        sent_at = parcel.first_sent_at_ms
-        if parcel.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
-            over, reason = waiting, Reason.OUTCOME_UNKNOWN
-            detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
-        else:
-            over = [event for event in waiting if event.expires_at_ms <= now_ms]
-            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
-        if not over:
-            return []
-        parcel.take_out(over)
-        return [parcel.rejected(event, reason, detail) for event in over]

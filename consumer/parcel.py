@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from consumer.isolate import Isolation
+from consumer.isolate import Found, Isolation, Refusal
 from consumer.model import (
     Carried,
     Halted,
@@ -17,6 +17,9 @@ from consumer.model import (
     Verdict,
     WindowKey,
 )
+
+AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
+"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
 
 Place = tuple[TopicPartition, int]
 """A record's partition and offset."""
@@ -70,6 +73,36 @@ class Parcel:
 
     def part(self, events: list[Prepared]) -> "Parcel":
         return replace(self, events=events, isolation=None, carried=Carried.of(events))
+
+    def refused(self, error: MetaError) -> None:
+        """Meta refused the last trial: what was one request is an isolation from now on."""
+        refusal = Refusal(error, self.request_id or "", self.sent_at_ms)
+        if self.isolation is None:
+            self.isolation = Isolation(self.events, refusal=refusal, seed=self.batch_id)
+            self.events = []
+        else:
+            self.isolation.refused(refusal)
+
+    def overdue(self, now_ms: int) -> list[Rejected]:
+        """Take out what may no longer be sent."""
+        waiting = self.waiting()
+        sent_at = self.first_sent_at_ms
+        if self.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
+            over, reason = waiting, Reason.OUTCOME_UNKNOWN
+            detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
+        else:
+            over = [event for event in waiting if event.expires_at_ms <= now_ms]
+            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
+        if over:
+            self.take_out(over)
+        return [self.rejected(event, reason, detail) for event in over]
+
+    def convicted(self, found: Found) -> Rejected:
+        """The settlement of a bad event, by the refusal that was about it: since then there may
+        have been answers of other kinds, to requests without it."""
+        rejected = self.rejected(found.event, Reason.REFUSED_BY_META, found.proof.value)
+        error, request_id = found.refusal.error, found.refusal.request_id
+        return replace(rejected, error=error, request_id=request_id)
 
     def rejected(self, event: Prepared, reason: Reason, detail: str) -> Rejected:
         """The settlement of one of its events that Meta will not take."""
