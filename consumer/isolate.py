@@ -14,9 +14,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from consumer.bad_rate import BadRate
-from consumer.hints import Hints
 from consumer.model import MetaError, Prepared
 from consumer.suspects import suspicion
+from consumer.trust import Trust
 
 ALL_GOOD_CHANCE = 0.35
 """From this chance on everything that is presumably good goes in one request."""
@@ -81,7 +81,7 @@ class Isolation:
 
         self._approach = _Approach.NARROW
         self._refusal = refusal  # the one of the suspects and those behind them
-        self._hints = Hints()
+        self._trust = Trust()
         self._refusals_in_a_row = 0
         self._accepted_any = False
         self._rate = BadRate(len(events))
@@ -162,7 +162,7 @@ class Isolation:
     def _convict(self, event: Prepared, refusal: Refusal) -> None:
         """It was refused alone. If it was one of the suspects, there need not be another."""
         if any(found.event is event for found in self._unverified):
-            self._hints.verify()
+            self._trust.verify()
         if any(event is one for one in (*self._suspects, *self._behind)):
             self._release_suspects()
         self._keep(lambda one: one is not event)
@@ -177,7 +177,7 @@ class Isolation:
             case _Approach.WITHOUT_TOO_OLD:
                 aside, proof = self._put_aside, Proof.TOO_OLD
             case _Approach.WITHOUT_NAMED:
-                on_trust = self._hints.take_on_trust()
+                on_trust = self._trust.take_on_trust()
                 aside, proof = self._put_aside if on_trust else self._unverified, Proof.NAMED
         aside += [Found(event, self._refusal, proof) for event in self._suspects]
         self._suspects = []
@@ -189,7 +189,7 @@ class Isolation:
 
     def _disbelieve(self) -> None:
         """What Meta named is no more suspicious than the others."""
-        self._hints.refute()
+        self._trust.refute()
         self._take_back(lambda found: found.proof is Proof.NAMED)
         if self._approach is _Approach.WITHOUT_NAMED:
             self._suspect(self._suspects + self._behind, self._refusal, _Approach.NARROW)
@@ -201,7 +201,7 @@ class Isolation:
     def _narrow_down(self, refusal: Refusal) -> None:
         """One event of the trial is bad: whom to suspect first?"""
         inside = _ids(self._trial)
-        named = self._hints.named(refusal.error, self._trial)
+        named = self._trust.named(refusal.error, self._trial)
         refused = sorted(self._trial, key=lambda event: self._rank[id(event)])
         self._release_suspects()
         mixed = any(id(event) in inside for event in self._presumed_good)
@@ -239,10 +239,9 @@ class Isolation:
     # --- what to send next
 
     def _next_trial(self) -> list[Prepared]:
-        if self._may_be_every_event():
-            some = self._presumed_good or self._unknown or self._behind or self._suspects
-            if some:
-                return some[-1:]
+        doubted = self._doubted_all()
+        if doubted:
+            return doubted[-1:]
         if self._unverified:
             return [self._unverified[0].event]
         if self._suspects:
@@ -260,10 +259,16 @@ class Isolation:
             return self._suspects[:]
         return self._suspects[: self._rate.trial_of_suspects(len(self._suspects))]
 
-    def _may_be_every_event(self) -> bool:
-        most = NAMED_REFUSALS_MAX if self._hints.verified else REFUSALS_MAX
-        untold = not self._accepted_any and len(self._found) < SINGLES_MAX
-        return untold and self._refusals_in_a_row >= most
+    def _doubted_all(self) -> list[Prepared]:
+        """Where to take a single event from when it may be that every event is refused; empty when
+        there is no reason to think so."""
+        if len(self._found) >= SINGLES_MAX:
+            return []
+        most = NAMED_REFUSALS_MAX if self._trust.verified else REFUSALS_MAX
+        if not self._accepted_any and self._refusals_in_a_row >= most:
+            return self._presumed_good or self._unknown or self._behind or self._suspects
+        # A rule may have gathered nothing but bad ones: whom it did not mark speaks for the others.
+        return self._presumed_good if len(self._found) >= REFUSALS_MAX else []
 
     # --- the lists
 

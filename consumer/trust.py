@@ -13,7 +13,7 @@ ON_TRUST_MAX = 15
 """So many named events in a row are taken for bad, then one is sent alone."""
 
 
-class Hints:
+class Trust:
     """What one batch has taught about the hints in Meta's answers."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Hints:
         self._on_trust_left = 0
 
     def __repr__(self) -> str:
-        return f"<Hints {'refuted' if self._refuted else f'{self._on_trust_left} on trust'}>"
+        return f"<Trust {'refuted' if self._refuted else f'{self._on_trust_left} on trust'}>"
 
     @property
     def verified(self) -> bool:
