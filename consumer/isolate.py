@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from consumer.bad_rate import BadRate
 from consumer.model import MetaError, Prepared
-from consumer.suspects import suspicion
+from consumer.suspects import is_exact, suspects
 from consumer.trust import Trust
 
 ALL_GOOD_CHANCE = 0.35
@@ -82,6 +82,7 @@ class Isolation:
         self._approach = _Approach.NARROW
         self._refusal = refusal  # the one of the suspects and those behind them
         self._trust = Trust()
+        self._ages_are_true = True
         self._refusals_in_a_row = 0
         self._accepted_any = False
         self._rate = BadRate(len(events))
@@ -184,8 +185,9 @@ class Isolation:
 
     def _doubt_ages(self, refusal: Refusal) -> None:
         """Younger events are refused for their age as well: the limit is not where we think."""
-        subcode = refusal.error.subcode
-        self._take_back(lambda f: f.proof is Proof.TOO_OLD and f.refusal.error.subcode == subcode)
+        if is_exact(refusal.error) and any(f.proof is Proof.TOO_OLD for f in self._put_aside):
+            self._ages_are_true = False
+            self._take_back(lambda found: found.proof is Proof.TOO_OLD)
 
     def _disbelieve(self) -> None:
         """What Meta named is no more suspicious than the others."""
@@ -206,28 +208,40 @@ class Isolation:
         self._release_suspects()
         mixed = any(id(event) in inside for event in self._presumed_good)
         self._keep(lambda event: id(event) not in inside)
-        clue = suspicion(refusal.error, refused, refusal.sent_at_ms)
-        if clue is not None and clue.exact and (named is None or id(named) in _ids(clue.marked)):
-            self._suspect(clue.marked, refusal, _Approach.WITHOUT_TOO_OLD)
+        too_old = self._too_old(refused, refusal)
+        if too_old and (named is None or id(named) in _ids(too_old)):
+            self._suspect(too_old, refusal, _Approach.WITHOUT_TOO_OLD)
         elif named is not None:
             self._suspect([named], refusal, _Approach.WITHOUT_NAMED)
-        elif clue is not None:
-            self._suspect(clue.marked, refusal, _Approach.NARROW)
+        elif marked := _some(suspects(refusal.error, refused, refusal.sent_at_ms), refused):
+            self._suspect(marked, refusal, _Approach.NARROW)
         elif mixed:
             self._suspect(refused, refusal, _Approach.NARROW)
         else:  # what was learnt of the rate of bad ones holds for these as well
             self._suspects, self._refusal = refused, refusal
-        suspects = _ids(self._suspects)
-        self._behind = [event for event in refused if id(event) not in suspects]
+        marked_ids = _ids(self._suspects)
+        self._behind = [event for event in refused if id(event) not in marked_ids]
+        self._unknown = [event for event in self._unknown if id(event) not in marked_ids]
+        self._presumed_good = [e for e in self._presumed_good if id(e) not in marked_ids]
+
+    def _too_old(self, refused: list[Prepared], refusal: Refusal) -> list[Prepared]:
+        """All that must go if Meta refuses these for their age, also what was not among them."""
+        if not is_exact(refusal.error) or not self._ages_are_true:
+            return []
+        pool = [*refused, *self._unknown, *self._presumed_good]
+        marked = _some(suspects(refusal.error, pool, refusal.sent_at_ms), pool)
+        inside = _ids(refused)
+        return marked if any(id(event) in inside for event in marked) else []
 
     def _conclude(self) -> None:
         """Settle what is proved by now, and plan the next trial."""
-        if self._suspects and not self._behind:
-            if self._approach is _Approach.WITHOUT_TOO_OLD:
+        alone = self._suspects and not self._behind
+        if self._approach is _Approach.WITHOUT_TOO_OLD:
+            if alone and not self._unknown and not self._presumed_good:
                 self._found += self._accused(Proof.TOO_OLD)
-            elif len(self._suspects) == 1:
-                self._found += self._accused(Proof.REFUSED)
-                self._rate.bad += 1
+        elif alone and len(self._suspects) == 1:
+            self._found += self._accused(Proof.REFUSED)
+            self._rate.bad += 1
         if self._put_aside and not any(self._lists) and not self._unverified:
             if self._accepted_any:
                 self._found += self._put_aside
@@ -308,6 +322,11 @@ class Isolation:
         self._unverified = [found for found in self._unverified if stays(found.event)]
         self._put_aside = [found for found in self._put_aside if stays(found.event)]
         self._found = [found for found in self._found if stays(found.event)]
+
+
+def _some(marked: list[Prepared], of: list[Prepared]) -> list[Prepared]:
+    """What is marked, if that tells anything: not when it is all."""
+    return marked if len(marked) < len(of) else []
 
 
 def _ids(events: Iterable[Prepared]) -> set[int]:

@@ -10,7 +10,7 @@ pages.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -24,26 +24,19 @@ SKEW_SECONDS = 20 * 60
 clock that is slow by more. Twice that is suspected: the others would expire within 10 minutes."""
 
 
-class Suspicion(NamedTuple):
-    """``marked`` holds some events of the request, never all. ``exact``: they are bad, and the
-    others good, if Meta takes a request of the others."""
-
-    marked: list[Prepared]
-    exact: bool
+def is_exact(error: MetaError) -> bool:
+    """Whether those that are suspected for this error are bad, and all others are good, if Meta
+    takes a request of the others."""
+    return error.subcode == _TOO_OLD
 
 
-def suspicion(error: MetaError, events: Sequence[Prepared], sent_at_ms: int) -> Suspicion | None:
-    """Which events of a request that was refused with ``error`` it may be about, None if the
-    error does not tell. ``sent_at_ms``: wall-clock milliseconds of the request."""
-    subcode = error.subcode or 0
-    if subcode == _TOO_OLD:
-        marked = [event for event in events if _is_too_old(event, sent_at_ms)]
-    elif subcode in _RULES:
-        breaks = _RULES[subcode]
-        marked = [event for event in events if breaks(_body(event))]
-    else:
-        return None
-    return Suspicion(marked, subcode == _TOO_OLD) if 0 < len(marked) < len(events) else None
+def suspects(error: MetaError, events: Sequence[Prepared], sent_at_ms: int) -> list[Prepared]:
+    """The events that ``error`` may be about; empty if it does not tell. ``sent_at_ms`` is when
+    the request was sent that it is the answer to, wall-clock milliseconds."""
+    if is_exact(error):
+        return [event for event in events if _is_too_old(event, sent_at_ms)]
+    breaks = _RULES.get(error.subcode or 0)
+    return [event for event in events if breaks(_body(event))] if breaks is not None else []
 
 
 def _is_too_old(event: Prepared, now_ms: int) -> bool:
