@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.placements < 1:
         parser.error("--placements must be at least 1")
-    rows = list(measure(given.placements, given.seed, _progress))
+    rows = list(measure(given.placements, given.seed, (1, 10, 50), _progress))
     sys.stderr.write("\r" + " " * 60 + "\r")
     shown = json.dumps([asdict(row) for row in rows], indent=2) if given.json else table(rows)
     sys.stdout.write(f"{shown}\n")
@@ -113,10 +113,13 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def measure(placements: int, seed: int, progress: Callable[[str], None]) -> Iterator[Row]:
-    """One row for each case and number of bad events."""
+def measure(
+    placements: int, seed: int, bad_counts: tuple[int, ...], progress: Callable[[str], None]
+) -> Iterator[Row]:
+    """One row for each case and each of these numbers of bad events."""
     for case in CASES:
-        for bad, bound in case.bounds.items():
+        for bad in bad_counts:
+            bound = case.bounds[bad]
             counts = []
             for number in range(placements):
                 progress(f"{case.knows}, {bad} bad: {number + 1} of {placements}")

@@ -29,7 +29,7 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.parcel import Parcel, Place, may_have_counted
+from consumer.parcel import Parcel, Place, may_have_counted, tenures_of
 from consumer.patience import OutboxState, Patience
 from consumer.refused_alone import RefusedAlone
 from consumer.take_apart import take_apart
@@ -148,7 +148,7 @@ class Outbox:
         """Take a closed window. ``first_sent_at_ms``: some of it was sent before it was given
         back, then at the earliest."""
         events = list(batch.events)
-        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events))
+        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events), tenures_of(events))
         parcel.first_sent_at_ms = first_sent_at_ms
         parcel.maybe_delivered = first_sent_at_ms is not None
         self._ready.append(parcel)
@@ -226,7 +226,7 @@ class Outbox:
         """Drop what belongs to tenures that are over. What is in flight is asked when it is back:
         its answer settles nothing, and it is not sent again."""
         for parcel in self._queued():
-            parcel.forget(self._gone)
+            parcel.forget_ended(self._is_over)
         self._ready = deque(parcel for parcel in self._ready if len(parcel))
         self._late = deque(parcel for parcel in self._late if len(parcel))
 
@@ -242,9 +242,6 @@ class Outbox:
     def _queued(self) -> list[Parcel]:
         return [*self._ready, *self._late]
 
-    def _gone(self, event: Prepared) -> bool:
-        return self._is_over(event.record.tenure)
-
     def _next_parcel(self) -> Parcel | None:
         if self._patience.every_event_refused:
             return self._probe_with_another()
@@ -253,7 +250,7 @@ class Outbox:
         for queue in queues:
             while queue:
                 parcel = queue.popleft()
-                parcel.forget(self._gone)
+                parcel.forget_ended(self._is_over)
                 if parcel.trial():
                     return parcel if self.halted is None else self._probe(parcel)
         return None
@@ -325,9 +322,9 @@ class Outbox:
     def _next_trial(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Settle what the last trial has proved, and queue the next one."""
         assert parcel.isolation is not None, "only a refused batch has trials"
-        parcel.forget(self._gone)
+        parcel.forget_ended(self._is_over)
         settled = [parcel.convicted(found) for found in parcel.isolation.found()]
-        if parcel.isolation.events:
+        if len(parcel):
             within = parcel.isolation_requests < self._isolation_requests_max
             (self._ready.appendleft if within else self._late.append)(parcel)
         return [*settled]
@@ -344,7 +341,7 @@ class Outbox:
 
     def _take_apart(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
-        rejected, parcels = take_apart(parcel, reason, self._gone)
+        rejected, parcels = take_apart(parcel, reason, self._is_over)
         self._ready.extendleft(reversed(parcels))
         return [*rejected]
 

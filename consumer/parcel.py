@@ -33,6 +33,7 @@ class Parcel:
     batch_id: str
     events: list[Prepared]
     carried: Carried
+    tenures: frozenset[int]
     isolation: Isolation | None = None
     isolation_requests: int = 0
     attempts: int = 0
@@ -54,6 +55,12 @@ class Parcel:
 
     def waiting(self) -> list[Prepared]:
         return self.events if self.isolation is None else self.isolation.events
+
+    def forget_ended(self, is_over: Callable[[int], bool]) -> None:
+        """Take out the events whose tenure is over; cheap as long as none is."""
+        if any(map(is_over, self.tenures)):
+            self.forget(lambda event: is_over(event.record.tenure))
+            self.tenures = tenures_of(self.waiting())
 
     def forget(self, gone: Callable[[Prepared], bool]) -> None:
         before = len(self)
@@ -122,6 +129,11 @@ class Parcel:
             batch_id=self.batch_id,
             request_id=self.request_id,
         )
+
+
+def tenures_of(events: list[Prepared]) -> frozenset[int]:
+    """The tenures in which these events were read."""
+    return frozenset(event.record.tenure for event in events)
 
 
 def may_have_counted(verdict: Verdict) -> bool:

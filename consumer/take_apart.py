@@ -8,7 +8,7 @@ Meta does not take even alone.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from consumer.model import Prepared, Reason, Rejected
+from consumer.model import Reason, Rejected
 from consumer.parcel import Parcel
 
 
@@ -19,17 +19,17 @@ class Pieces(NamedTuple):
     parcels: list[Parcel]
 
 
-def take_apart(parcel: Parcel, reason: Reason, gone: Callable[[Prepared], bool]) -> Pieces:
+def take_apart(parcel: Parcel, reason: Reason, is_over: Callable[[int], bool]) -> Pieces:
     """Halve what waits in the parcel; if its last trial was one event, give that up for
-    ``reason`` and leave the others as they are. Events that are ``gone`` go unsettled."""
+    ``reason`` and leave the others as they are. Events of ended tenures go unsettled."""
     sent = parcel.trial()
     rejected: list[Rejected] = []
     if len(sent) == 1:
         rejected.append(parcel.rejected(sent[0], reason, _DETAILS[reason]))
         parcel.take_out(sent)
-        parcel.forget(gone)
+        parcel.forget_ended(is_over)
         return Pieces(rejected, [parcel] if parcel.waiting() else [])
-    parcel.forget(gone)
+    parcel.forget_ended(is_over)
     events = parcel.waiting()
     half = len(events) // 2
     return Pieces([], [parcel.part(part) for part in (events[:half], events[half:]) if part])
