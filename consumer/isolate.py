@@ -11,10 +11,10 @@ verified: a hint that is wrong costs requests. Pure; docs/isolation.md tells it 
 import random
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import NamedTuple
 
 from consumer.bad_rate import BadRate
-from consumer.model import MetaError, Prepared
+from consumer.line_up import Found, LineUp, Proof, Refusal
+from consumer.model import Prepared
 from consumer.suspects import is_exact, suspects
 from consumer.trust import Trust
 
@@ -28,30 +28,6 @@ one, rightly, are refused more often before anything can be accepted."""
 
 SINGLES_MAX = 11
 """Then so many single events are tried; the first one that is accepted ends that."""
-
-
-class Refusal(NamedTuple):
-    """What Meta said to which request of ours, and when that was sent (wall-clock milliseconds)."""
-
-    error: MetaError
-    request_id: str
-    sent_at_ms: int
-
-
-class Proof(Enum):
-    """Why an event counts as the bad one; the value is the sentence of its dead letter."""
-
-    REFUSED = "Meta refuses this event"
-    NAMED = "Meta names this event as the one that it refuses, and was right before"
-    TOO_OLD = "Meta refused a request for its age, and takes what is younger than this event"
-
-
-class Found(NamedTuple):
-    """A bad event and the refusal that is about it."""
-
-    event: Prepared
-    refusal: Refusal
-    proof: Proof
 
 
 class _Approach(Enum):
@@ -69,16 +45,7 @@ class Isolation:
     """
 
     def __init__(self, events: Sequence[Prepared], *, refusal: Refusal, seed: str) -> None:
-        # Every event is in one of these lists. ``suspects`` and ``behind`` were refused together,
-        # and hold a bad event; those behind are presumed good, and would be suspected next.
-        self._suspects: list[Prepared] = []
-        self._behind: list[Prepared] = []
-        self._unknown: list[Prepared] = []
-        self._presumed_good: list[Prepared] = []
-        self._unverified: list[Found] = []  # named by Meta, which was never seen to be right
-        self._put_aside: list[Found] = []  # taken for bad, given up when the others are settled
-        self._found: list[Found] = []
-
+        self._line = LineUp()
         self._approach = _Approach.NARROW
         self._refusal = refusal  # the one of the suspects and those behind them
         self._trust = Trust()
@@ -93,17 +60,16 @@ class Isolation:
         self.refused(refusal)
 
     def __repr__(self) -> str:
-        others = len(self) - len(self._suspects)
-        return f"<Isolation {len(self._suspects)} suspects, {others} others>"
+        others = len(self) - len(self._line.suspects)
+        return f"<Isolation {len(self._line.suspects)} suspects, {others} others>"
 
     def __len__(self) -> int:
-        return sum(map(len, self._lists)) + sum(map(len, self._kept))
+        return len(self._line)
 
     @property
     def events(self) -> list[Prepared]:
         """What has met no fate yet."""
-        events = [event for some in self._lists for event in some]
-        return events + [found.event for some in self._kept for found in some]
+        return self._line.events
 
     def trial(self) -> list[Prepared]:
         """What to send next; empty when nothing is left to find."""
@@ -114,22 +80,22 @@ class Isolation:
 
         Until the next acceptance they are kept: it may be that every event is refused by now.
         """
-        if self._refusals_in_a_row and len(self) > len(self._found):
+        if self._refusals_in_a_row and len(self) > len(self._line.found):
             return []
-        found, self._found = self._found, []
+        found, self._line.found = self._line.found, []
         return found
 
     def accepted(self) -> list[Prepared]:
         """Meta took the trial: its events, which are thereby delivered and gone from here."""
-        delivered, gone = self._trial, _ids(self._trial)
-        if any(id(found.event) in gone for found in self._unverified):
+        line, delivered, gone = self._line, self._trial, _ids(self._trial)
+        if any(id(found.event) in gone for found in line.unverified):
             self._disbelieve()
         self._accepted_any, self._refusals_in_a_row = True, 0
-        self._rate.good += sum(id(event) in gone for event in (*self._suspects, *self._unknown))
-        self._keep(lambda event: id(event) not in gone)
-        if self._behind and not self._suspects:
+        self._rate.good += sum(id(event) in gone for event in (*line.suspects, *line.unknown))
+        line.keep(lambda event: id(event) not in gone)
+        if line.behind and not line.suspects:
             # Whoever was suspected is innocent: the bad one is among those behind.
-            self._suspect(self._behind, self._refusal, _Approach.NARROW)
+            self._suspect(line.behind, self._refusal, _Approach.NARROW)
         self._conclude()
         return delivered
 
@@ -149,65 +115,66 @@ class Isolation:
         bad one: of the others nothing is known any more."""
         if not any(gone(event) for event in self.events):
             return
-        if any(gone(event) for event in (*self._suspects, *self._behind)):
+        if any(gone(event) for event in (*self._line.suspects, *self._line.behind)):
             self._release_suspects()
-        self._keep(lambda event: not gone(event))
-        if not any(self._lists):
-            # What waited for the others to be settled must be tried itself.
-            self._unknown = self.events
-            self._found, self._put_aside, self._unverified = [], [], []
+        self._line.keep(lambda event: not gone(event))
         self._trial = self._next_trial()
+        if not self._trial:
+            # What waited for the others to be settled must be tried itself.
+            everybody, self._line = self._line.events, LineUp()
+            self._line.unknown, self._approach = everybody, _Approach.NARROW
+            self._trial = self._next_trial()
 
     # --- what an answer tells
 
     def _convict(self, event: Prepared, refusal: Refusal) -> None:
         """It was refused alone. If it was one of the suspects, there need not be another."""
-        if any(found.event is event for found in self._unverified):
+        if any(found.event is event for found in self._line.unverified):
             self._trust.verify()
-        if any(event is one for one in (*self._suspects, *self._behind)):
+        if any(event is one for one in (*self._line.suspects, *self._line.behind)):
             self._release_suspects()
-        self._keep(lambda one: one is not event)
-        self._found.append(Found(event, refusal, Proof.REFUSED))
+        self._line.keep(lambda one: one is not event)
+        self._line.found.append(Found(event, refusal, Proof.REFUSED))
         self._rate.bad += 1
 
     def _put_suspects_aside(self) -> None:
         """Everything but them was refused: they are not alone, or not the bad ones at all."""
+        line, aside = self._line, self._line.put_aside
         match self._approach:
             case _Approach.NARROW:
                 return
             case _Approach.WITHOUT_TOO_OLD:
-                aside, proof = self._put_aside, Proof.TOO_OLD
+                proof = Proof.TOO_OLD
             case _Approach.WITHOUT_NAMED:
-                on_trust = self._trust.take_on_trust()
-                aside, proof = self._put_aside if on_trust else self._unverified, Proof.NAMED
-        aside += [Found(event, self._refusal, proof) for event in self._suspects]
-        self._suspects = []
+                proof = Proof.NAMED
+                if not self._trust.take_on_trust():
+                    aside = line.unverified
+        aside += [Found(event, self._refusal, proof) for event in line.suspects]
+        line.suspects = []
 
     def _doubt_ages(self, refusal: Refusal) -> None:
         """Younger events are refused for their age as well: the limit is not where we think."""
-        if is_exact(refusal.error) and any(f.proof is Proof.TOO_OLD for f in self._put_aside):
+        if is_exact(refusal.error) and any(f.proof is Proof.TOO_OLD for f in self._line.put_aside):
             self._ages_are_true = False
-            self._take_back(lambda found: found.proof is Proof.TOO_OLD)
+            self._line.take_back(lambda found: found.proof is Proof.TOO_OLD)
 
     def _disbelieve(self) -> None:
         """What Meta named is no more suspicious than the others."""
         self._trust.refute()
-        self._take_back(lambda found: found.proof is Proof.NAMED)
+        self._line.take_back(lambda found: found.proof is Proof.NAMED)
         if self._approach is _Approach.WITHOUT_NAMED:
-            self._suspect(self._suspects + self._behind, self._refusal, _Approach.NARROW)
-
-    def _take_back(self, doubted: Callable[[Found], bool]) -> None:
-        self._unknown += [found.event for found in self._put_aside if doubted(found)]
-        self._put_aside = [found for found in self._put_aside if not doubted(found)]
+            self._suspect(self._line.suspects + self._line.behind, self._refusal, _Approach.NARROW)
 
     def _narrow_down(self, refusal: Refusal) -> None:
         """One event of the trial is bad: whom to suspect first?"""
-        inside = _ids(self._trial)
+        line, inside = self._line, _ids(self._trial)
         named = self._trust.named(refusal.error, self._trial)
+        if self._trust.refuted:
+            line.take_back(lambda found: found.proof is Proof.NAMED)
         refused = sorted(self._trial, key=lambda event: self._rank[id(event)])
         self._release_suspects()
-        mixed = any(id(event) in inside for event in self._presumed_good)
-        self._keep(lambda event: id(event) not in inside)
+        mixed = any(id(event) in inside for event in line.presumed_good)
+        line.keep(lambda event: id(event) not in inside)
         too_old = self._too_old(refused, refusal)
         if too_old and (named is None or id(named) in _ids(too_old)):
             self._suspect(too_old, refusal, _Approach.WITHOUT_TOO_OLD)
@@ -218,36 +185,35 @@ class Isolation:
         elif mixed:
             self._suspect(refused, refusal, _Approach.NARROW)
         else:  # what was learnt of the rate of bad ones holds for these as well
-            self._suspects, self._refusal = refused, refusal
-        marked_ids = _ids(self._suspects)
-        self._behind = [event for event in refused if id(event) not in marked_ids]
-        self._unknown = [event for event in self._unknown if id(event) not in marked_ids]
-        self._presumed_good = [e for e in self._presumed_good if id(e) not in marked_ids]
+            line.suspects, self._refusal = refused, refusal
+        suspected = _ids(line.suspects)
+        line.behind = [event for event in refused if id(event) not in suspected]
+        line.unknown = [event for event in line.unknown if id(event) not in suspected]
+        line.presumed_good = [e for e in line.presumed_good if id(e) not in suspected]
 
     def _too_old(self, refused: list[Prepared], refusal: Refusal) -> list[Prepared]:
         """All that must go if Meta refuses these for their age, also what was not among them."""
         if not is_exact(refusal.error) or not self._ages_are_true:
             return []
-        pool = [*refused, *self._unknown, *self._presumed_good]
+        pool = [*refused, *self._line.unknown, *self._line.presumed_good]
         marked = _some(suspects(refusal.error, pool, refusal.sent_at_ms), pool)
         inside = _ids(refused)
         return marked if any(id(event) in inside for event in marked) else []
 
     def _conclude(self) -> None:
         """Settle what is proved by now, and plan the next trial."""
-        alone = self._suspects and not self._behind
+        line = self._line
         if self._approach is _Approach.WITHOUT_TOO_OLD:
-            if alone and not self._unknown and not self._presumed_good:
-                self._found += self._accused(Proof.TOO_OLD)
-        elif alone and len(self._suspects) == 1:
-            self._found += self._accused(Proof.REFUSED)
-            self._rate.bad += 1
-        if self._put_aside and not any(self._lists) and not self._unverified:
+            if not (line.behind or line.unknown or line.presumed_good):
+                self._accuse(Proof.TOO_OLD)
+        elif len(line.suspects) == 1 and not line.behind:
+            self._accuse(Proof.REFUSED)
+        if not line.anybody_open and not line.unverified:
             if self._accepted_any:
-                self._found += self._put_aside
+                line.found += line.put_aside
+                line.put_aside = []
             else:
-                self._unknown = [found.event for found in self._put_aside]
-            self._put_aside = []
+                line.take_back(lambda found: True)
         self._trial = self._next_trial()
 
     # --- what to send next
@@ -256,72 +222,50 @@ class Isolation:
         doubted = self._doubted_all()
         if doubted:
             return doubted[-1:]
-        if self._unverified:
-            return [self._unverified[0].event]
-        if self._suspects:
+        if self._line.unverified:
+            return [self._line.unverified[0].event]
+        if self._line.suspects:
             return self._trial_of_suspects()
-        unknown = self._unknown
+        unknown = self._line.unknown
         if unknown and self._rate.chance_all_good(len(unknown)) < ALL_GOOD_CHANCE:
             return unknown[: self._rate.trial_of_unknown(len(unknown))]
-        return unknown + self._presumed_good
+        return unknown + self._line.presumed_good
 
     def _trial_of_suspects(self) -> list[Prepared]:
         if self._approach is not _Approach.NARROW:
-            return self._behind + self._unknown + self._presumed_good
-        if len(self._suspects) == 1:
+            return self._line.behind + self._line.unknown + self._line.presumed_good
+        if len(self._line.suspects) == 1:
             # Nobody saw it refused: the rule by which it is suspected may be wrong.
-            return self._suspects[:]
-        return self._suspects[: self._rate.trial_of_suspects(len(self._suspects))]
+            return self._line.suspects[:]
+        return self._line.suspects[: self._rate.trial_of_suspects(len(self._line.suspects))]
 
     def _doubted_all(self) -> list[Prepared]:
         """Where to take a single event from when it may be that every event is refused; empty when
         there is no reason to think so."""
-        if len(self._found) >= SINGLES_MAX:
+        line = self._line
+        if len(line.found) >= SINGLES_MAX:
             return []
         most = NAMED_REFUSALS_MAX if self._trust.verified else REFUSALS_MAX
         if not self._accepted_any and self._refusals_in_a_row >= most:
-            return self._presumed_good or self._unknown or self._behind or self._suspects
+            return line.presumed_good or line.unknown or line.behind or line.suspects
         # A rule may have gathered nothing but bad ones: whom it did not mark speaks for the others.
-        return self._presumed_good if len(self._found) >= REFUSALS_MAX else []
-
-    # --- the lists
-
-    @property
-    def _lists(self) -> tuple[list[Prepared], ...]:
-        return self._suspects, self._behind, self._unknown, self._presumed_good
-
-    @property
-    def _kept(self) -> tuple[list[Found], ...]:
-        return self._unverified, self._put_aside, self._found
+        return line.presumed_good if len(line.found) >= REFUSALS_MAX else []
 
     def _suspect(self, events: list[Prepared], refusal: Refusal, approach: _Approach) -> None:
-        """Begin anew with these; nobody is behind them."""
-        self._suspects, self._behind = events, []
+        """Begin anew with these."""
+        self._line.suspects, self._line.behind = events, []
         self._refusal, self._approach = refusal, approach
         self._rate = BadRate(len(events))
 
     def _release_suspects(self) -> None:
-        """No longer is one of them known to be bad."""
-        self._unknown += self._suspects
-        self._presumed_good += self._behind
-        self._suspects, self._behind = [], []
+        self._line.release_suspects()
         self._approach = _Approach.NARROW
 
-    def _accused(self, proof: Proof) -> list[Found]:
-        """The suspects are found, and leave."""
-        accused = [Found(event, self._refusal, proof) for event in self._suspects]
-        self._suspects, self._approach = [], _Approach.NARROW
-        return accused
-
-    def _keep(self, stays: Callable[[Prepared], bool]) -> None:
-        """Take the other events out of every list."""
-        self._suspects = list(filter(stays, self._suspects))
-        self._behind = list(filter(stays, self._behind))
-        self._unknown = list(filter(stays, self._unknown))
-        self._presumed_good = list(filter(stays, self._presumed_good))
-        self._unverified = [found for found in self._unverified if stays(found.event)]
-        self._put_aside = [found for found in self._put_aside if stays(found.event)]
-        self._found = [found for found in self._found if stays(found.event)]
+    def _accuse(self, proof: Proof) -> None:
+        """The suspects are the bad ones."""
+        self._line.found += [Found(event, self._refusal, proof) for event in self._line.suspects]
+        self._line.suspects, self._approach = [], _Approach.NARROW
+        self._rate.bad += 1
 
 
 def _some(marked: list[Prepared], of: list[Prepared]) -> list[Prepared]:

@@ -5,7 +5,6 @@ leaves it but requests to be sent and settlements, and nothing that was offered 
 event is settled, or still in here, or its tenure is over.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -30,18 +29,13 @@ from consumer.model import (
     Verdict,
 )
 from consumer.parcel import Parcel, Place, may_have_counted, tenures_of
+from consumer.parcel_queue import ParcelQueue
 from consumer.patience import OutboxState, Patience
 from consumer.refused_alone import RefusedAlone
 from consumer.take_apart import take_apart
 
 UNCLEAR_MAX = 4
 """So often one request may fail without a clear answer while Meta takes others."""
-
-LATE_EVERY = 10
-"""Every so many requests what is late goes first, or a backlog would starve it."""
-
-PROBE_EVENTS_MAX = 10
-"""So many events of a halted destination are risked at a time."""
 
 
 class Due(NamedTuple):
@@ -66,8 +60,7 @@ class Outbox:
         self.destination = destination
         self._isolation_requests_max = isolation_requests_max
         self._is_over = is_over
-        self._ready: deque[Parcel] = deque()
-        self._late: deque[Parcel] = deque()  # isolations over their budget: behind fresh batches
+        self._queue = ParcelQueue(is_over=is_over)
         self._in_flight: dict[str, Parcel] = {}
         self._sent_at: dict[str, float] = {}
         self._requests = 0
@@ -77,8 +70,8 @@ class Outbox:
 
     def __repr__(self) -> str:
         return (
-            f"<Outbox {self.destination} {self.state.value}: {len(self._ready)} ready, "
-            f"{len(self._late)} late, {len(self._in_flight)} in flight>"
+            f"<Outbox {self.destination} {self.state.value}: {self._queue.sizes}, "
+            f"{len(self._in_flight)} in flight>"
         )
 
     @property
@@ -112,7 +105,7 @@ class Outbox:
         if self._in_flight:
             return True
         soon = self.state in (OutboxState.READY, OutboxState.BACKING_OFF)
-        return soon and any(parcel.trial() for parcel in self._queued())
+        return soon and any(parcel.trial() for parcel in self._queue.parcels)
 
     def is_slow(self, now: float, seconds: float) -> bool:
         """Whether a request has been out for longer than this."""
@@ -121,7 +114,7 @@ class Outbox:
     def carried(self) -> Carried:
         """What is held in here. Bytes and partitions are those of the batches as they came, an
         upper bound: they are asked for at every turn."""
-        parcels = [*self._in_flight.values(), *self._ready, *self._late]
+        parcels = [*self._in_flight.values(), *self._queue.parcels]
         return Carried(
             events=sum(len(parcel) for parcel in parcels),
             size_bytes=sum(parcel.carried.size_bytes for parcel in parcels),
@@ -132,7 +125,7 @@ class Outbox:
         """Forget what is read again later; nothing of it is in flight. Returns when those events
         were first sent that Meta may have counted, which must not be forgotten."""
         first_sent: dict[Place, int] = {}
-        for parcel in self._queued():
+        for parcel in self._queue.parcels:
             if parcel.first_sent_at_ms is not None:
                 given = (event.record for event in parcel.waiting() if gone(event))
                 first_sent |= {(r.partition, r.offset): parcel.first_sent_at_ms for r in given}
@@ -141,7 +134,7 @@ class Outbox:
 
     def waiting(self) -> Iterable[Prepared]:
         """Every event in here, sent or not."""
-        for parcel in (*self._in_flight.values(), *self._ready, *self._late):
+        for parcel in (*self._in_flight.values(), *self._queue.parcels):
             yield from parcel.waiting()
 
     def offer(self, batch: Batch, *, first_sent_at_ms: int | None = None) -> None:
@@ -151,7 +144,7 @@ class Outbox:
         parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events), tenures_of(events))
         parcel.first_sent_at_ms = first_sent_at_ms
         parcel.maybe_delivered = first_sent_at_ms is not None
-        self._ready.append(parcel)
+        self._queue.put_last(parcel)
 
     def due(self, now: float, now_ms: int) -> Due:
         """What may go out at this moment."""
@@ -193,23 +186,23 @@ class Outbox:
             case Throttled(error, wait_seconds):
                 parcel.error = error
                 self._patience.throttled(wait_seconds, now)
-                self._ready.appendleft(parcel)
+                self._queue.put_first(parcel)
             case Halted(_, error):
                 parcel.error = error
                 self._patience.halt(verdict, now)
-                self._ready.appendleft(parcel)
+                self._queue.put_first(parcel)
         return settled
 
     def overdue(self, now_ms: int) -> list[Rejected]:
         """Reject what has become too old while it waited."""
-        return [r for parcel in self._queued() for r in parcel.overdue(now_ms)]
+        return [r for parcel in self._queue.parcels for r in parcel.overdue(now_ms)]
 
     def spill(self, events_max: int, of: Callable[[Prepared], bool]) -> list[Rejected]:
         """Give up the oldest events that ``of`` marks, so that other destinations can go on."""
         trouble = self.state.value if self.halted is None else self.halted.reason.value
         detail = f"the destination takes nothing ({trouble}), and others waited for it"
         spilled: list[Rejected] = []
-        for parcel in self._queued():
+        for parcel in self._queue.parcels:
             if len(spilled) >= events_max:
                 break
             if self.halted is not None:
@@ -225,10 +218,7 @@ class Outbox:
     def forget(self) -> None:
         """Drop what belongs to tenures that are over. What is in flight is asked when it is back:
         its answer settles nothing, and it is not sent again."""
-        for parcel in self._queued():
-            parcel.forget_ended(self._is_over)
-        self._ready = deque(parcel for parcel in self._ready if len(parcel))
-        self._late = deque(parcel for parcel in self._late if len(parcel))
+        self._queue.forget_ended()
 
     def nudge(self, now: float) -> None:
         """Something changed (a new token, say): try again now."""
@@ -239,42 +229,10 @@ class Outbox:
         self._refused_alone.clear()
         self._patience.resume(now)
 
-    def _queued(self) -> list[Parcel]:
-        return [*self._ready, *self._late]
-
     def _next_parcel(self) -> Parcel | None:
         if self._patience.every_event_refused:
-            return self._probe_with_another()
-        late_first = self._requests % LATE_EVERY == LATE_EVERY - 1
-        queues = (self._late, self._ready) if late_first else (self._ready, self._late)
-        for queue in queues:
-            while queue:
-                parcel = queue.popleft()
-                parcel.forget_ended(self._is_over)
-                if parcel.trial():
-                    return parcel if self.halted is None else self._probe(parcel)
-        return None
-
-    def _probe(self, parcel: Parcel) -> Parcel:
-        """While halted few events are risked, not a batch; the others keep their place."""
-        trial = parcel.trial()
-        if len(trial) <= PROBE_EVENTS_MAX:
-            return parcel
-        probe = parcel.part(trial[:PROBE_EVENTS_MAX])
-        parcel.take_out(probe.events)
-        self._ready.appendleft(parcel)
-        return probe
-
-    def _probe_with_another(self) -> Parcel | None:
-        """While every event is refused, one that was not tried yet is risked."""
-        self.forget()
-        waiting = (event for parcel in self._queued() for event in parcel.waiting())
-        event = self._refused_alone.next_probe(waiting)
-        for parcel in self._queued():
-            if event is not None and any(event is one for one in parcel.waiting()):
-                parcel.take_out([event])
-                return parcel.part([event])
-        return None
+            return self._queue.probe_with(self._refused_alone.next_probe)
+        return self._queue.next() if self.halted is None else self._queue.probe()
 
     def _send(self, parcel: Parcel, now: float, now_ms: int) -> Request:
         self._requests += 1
@@ -314,7 +272,7 @@ class Outbox:
                 # is still here is held, and that is all of this batch of which nothing was taken.
                 self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
                 parcel.put_together()
-                self._ready.append(parcel)
+                self._queue.put_last(parcel)
                 return []
         parcel.refused(error)
         return self._next_trial(parcel)
@@ -326,7 +284,7 @@ class Outbox:
         settled = [parcel.convicted(found) for found in parcel.isolation.found()]
         if len(parcel):
             within = parcel.isolation_requests < self._isolation_requests_max
-            (self._ready.appendleft if within else self._late.append)(parcel)
+            (self._queue.put_first if within else self._queue.put_late)(parcel)
         return [*settled]
 
     def _incomplete(self, parcel: Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
@@ -335,14 +293,15 @@ class Outbox:
         parcel.maybe_delivered = True
         parcel.error = MetaError(http_status=200, trace_id=verdict.trace_id)
         if parcel.incomplete == 1:
-            self._late.append(parcel)
+            self._queue.put_late(parcel)
             return []
         return self._take_apart(parcel, Reason.NOT_RECEIVED)
 
     def _take_apart(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
         rejected, parcels = take_apart(parcel, reason, self._is_over)
-        self._ready.extendleft(reversed(parcels))
+        for smaller in reversed(parcels):
+            self._queue.put_first(smaller)
         return [*rejected]
 
     def _retry(self, parcel: Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
@@ -358,7 +317,7 @@ class Outbox:
         if parcel.reduce >= 2 and len(parcel.trial()) > 1:
             parcel.reduce = 0
             return self._take_apart(parcel, Reason.REFUSED_BY_META)
-        self._ready.append(parcel)
+        self._queue.put_last(parcel)
         return []
 
     def _only_this_one_fails(self, parcel: Parcel) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from consumer.isolate import Found, Isolation, Refusal
+from consumer.isolate import Isolation
+from consumer.line_up import Found, Refusal
 from consumer.model import (
     Carried,
     Halted,

@@ -17,11 +17,11 @@ class Trust:
     """What one batch has taught about the hints in Meta's answers."""
 
     def __init__(self) -> None:
-        self._refuted = False
+        self.refuted = False
         self._on_trust_left = 0
 
     def __repr__(self) -> str:
-        return f"<Trust {'refuted' if self._refuted else f'{self._on_trust_left} on trust'}>"
+        return f"<Trust {'refuted' if self.refuted else f'{self._on_trust_left} on trust'}>"
 
     @property
     def verified(self) -> bool:
@@ -31,7 +31,7 @@ class Trust:
     def named(self, error: MetaError, refused: Sequence[Prepared]) -> Prepared | None:
         """The event of the request ``refused`` that the answer points at, if that is of use."""
         index = error.event_index
-        if index is None or self._refuted:
+        if index is None or self.refuted:
             return None
         if not 0 <= index < len(refused):
             self.refute()
@@ -45,8 +45,8 @@ class Trust:
 
     def verify(self) -> None:
         """An event that was named is bad."""
-        self._on_trust_left = 0 if self._refuted else ON_TRUST_MAX + 1
+        self._on_trust_left = 0 if self.refuted else ON_TRUST_MAX + 1
 
     def refute(self) -> None:
         """An event that was named is not bad, or there is none."""
-        self._refuted, self._on_trust_left = True, 0
+        self.refuted, self._on_trust_left = True, 0

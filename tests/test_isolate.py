@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.isolate import REFUSALS_MAX, SINGLES_MAX, Found, Isolation, Proof, Refusal
+from consumer.isolate import REFUSALS_MAX, SINGLES_MAX, Isolation
+from consumer.line_up import Found, Proof, Refusal
 from consumer.model import MetaError, Prepared
 from consumer.trust import ON_TRUST_MAX
 from tests.fakes.events import DAY_MS, NOW_MS, a_record, an_event, some_events
@@ -343,6 +344,21 @@ def test_a_named_event_that_is_accepted_alone_ends_the_belief_in_hints() -> None
     assert result.requests <= 2 + 26
 
 
+def test_an_index_outside_of_the_request_takes_the_trust_from_those_before() -> None:
+    """It was right twice, named an innocent, and then nobody."""
+    bad = {f"e{number}": UNTOLD for number in (1, 2, 3)}
+    turns = iter([honest, honest, liar])
+
+    def ends_nowhere(names: list[str], bad_names: set[str]) -> int | None:
+        if len(names) == 1:
+            return 0
+        return next(turns, lambda names, bad_names: len(names))(names, bad_names)
+
+    result = isolate(some_events(100), bad, hint=ends_nowhere)
+
+    assert result.bad == sorted(bad)
+
+
 @pytest.mark.parametrize("index", [-1, 1000, 10**30])
 def test_an_index_outside_of_the_request_is_no_hint(index: int) -> None:
     result = isolate(some_events(1000), {"e10": UNTOLD}, hint=lambda names, bad: index)
@@ -438,6 +454,21 @@ def test_what_waits_for_the_others_to_be_settled_is_tried_when_they_leave() -> N
     isolation.forget(lambda event: event is not alone)
 
     assert isolation.trial() == [alone]
+
+
+def test_suspects_whose_only_witnesses_leave_are_tried_themselves() -> None:
+    """All of one trial are too old, and the others, without whom nothing is proved, go away."""
+    events = aged(20, set(range(15)))
+    refusal = Refusal(MetaError(http_status=400, code=100, subcode=UNTOLD), "r", NOW_MS)
+    for seed in map(str, range(20)):
+        isolation = Isolation(events, refusal=refusal, seed=seed)
+        age = refusal._replace(error=MetaError(http_status=400, code=100, subcode=TOO_OLD))
+        isolation.refused(age)
+
+        isolation.forget(lambda event: event.event_time_ms == NOW_MS)
+
+        assert isolation.found() == []
+        assert isolation.trial()
 
 
 def test_an_isolation_says_how_far_it_is_and_nothing_of_the_events() -> None:

@@ -28,8 +28,9 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.outbox import LATE_EVERY, PROBE_EVENTS_MAX, Outbox
+from consumer.outbox import Outbox
 from consumer.parcel import AMBIGUOUS_MS_MAX
+from consumer.parcel_queue import LATE_EVERY, PROBE_EVENTS_MAX
 from consumer.patience import OutboxState
 from consumer.refused_alone import REFUSED_ALONE_MAX, REFUSED_ALONE_SECONDS
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, a_batch, a_record, an_event, some_events

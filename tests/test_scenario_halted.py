@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from consumer.model import PixelId
-from consumer.outbox import PROBE_EVENTS_MAX
+from consumer.parcel_queue import PROBE_EVENTS_MAX
 from tests.fakes.dead_letters import header
 from tests.fakes.house import CRM, SHOP, FakeHouse, house
 from tests.fakes.meta import Reply, expired_token, outage
