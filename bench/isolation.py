@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.placements < 1:
         parser.error("--placements must be at least 1")
     rows = list(measure(given.placements, given.seed, (1, 10, 50), _progress))
-    sys.stderr.write("\r" + " " * 60 + "\r")
+    _progress("")
     shown = json.dumps([asdict(row) for row in rows], indent=2) if given.json else table(rows)
     sys.stdout.write(f"{shown}\n")
     return 0 if all(row.holds for row in rows) else 1
@@ -211,7 +211,7 @@ def an_event(number: int, changed: Mapping[str, Any]) -> Prepared:
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{text:<60}")
+        sys.stderr.write(f"\r{text:<60}\r")
         sys.stderr.flush()
 
 

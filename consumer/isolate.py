@@ -102,11 +102,11 @@ class Isolation:
     def refused(self, refusal: Refusal) -> None:
         """Meta refused the trial, so that it holds a bad event."""
         self._refusals_in_a_row += 1
+        self._doubt_ages(refusal)
         if len(self._trial) == 1:
             self._convict(self._trial[0], refusal)
         else:
             self._put_suspects_aside()
-            self._doubt_ages(refusal)
             self._narrow_down(refusal)
         self._conclude()
 
@@ -153,10 +153,15 @@ class Isolation:
         line.suspects = []
 
     def _doubt_ages(self, refusal: Refusal) -> None:
-        """Younger events are refused for their age as well: the limit is not where we think."""
-        if is_exact(refusal.error) and any(f.proof is Proof.TOO_OLD for f in self._line.put_aside):
+        """If these are refused for their age, and none is too old, the limit is not where we think:
+        whoever is accused of it must be tried."""
+        if not self._ages_are_true or not is_exact(refusal.error):
+            return
+        if not suspects(refusal.error, self._trial, refusal.sent_at_ms):
             self._ages_are_true = False
             self._line.take_back(lambda found: found.proof is Proof.TOO_OLD)
+            if self._approach is _Approach.WITHOUT_TOO_OLD:
+                self._release_suspects()
 
     def _disbelieve(self) -> None:
         """What Meta named is no more suspicious than the others."""
@@ -196,9 +201,7 @@ class Isolation:
         if not is_exact(refusal.error) or not self._ages_are_true:
             return []
         pool = [*refused, *self._line.unknown, *self._line.presumed_good]
-        marked = _some(suspects(refusal.error, pool, refusal.sent_at_ms), pool)
-        inside = _ids(refused)
-        return marked if any(id(event) in inside for event in marked) else []
+        return _some(suspects(refusal.error, pool, refusal.sent_at_ms), pool)
 
     def _conclude(self) -> None:
         """Settle what is proved by now, and plan the next trial."""

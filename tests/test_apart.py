@@ -145,8 +145,8 @@ def test_it_comes_back_when_none_was_refused_for_a_while() -> None:
 
 def test_no_more_kinds_are_watched_than_the_limit_and_the_stalest_goes_first() -> None:
     apart = Apart()
-    refuse(apart, an_event_of("stale"))
     refuse(apart, an_event_of("first"))
+    refuse(apart, an_event_of("stale"))
     for number in range(KINDS_MAX - 2):
         refuse(apart, an_event_of(f"custom {number}"))
     refuse(apart, an_event_of("first"), batches=1, prefix="again")

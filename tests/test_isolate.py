@@ -205,6 +205,7 @@ def test_an_innocent_that_breaks_the_rule_is_not_convicted_for_being_the_last_su
 
     assert result.bad == ["e30"]
     assert {"e3", "e4", "e5"} <= set(result.delivered)
+    assert max(map(len, result.trials)) < 47, "the others must hold a bad one: no need to try them"
 
 
 def test_a_rule_that_all_events_break_tells_nothing() -> None:
@@ -295,6 +296,27 @@ def test_a_part_that_is_all_too_old_is_given_up_only_once_the_others_were_accept
         assert Proof.TOO_OLD not in proofs or delivered == ["e39"]
 
     assert delivered == ["e39"]
+
+
+@pytest.mark.parametrize("seed", ["a", "b", "c", "d"])
+def test_all_events_that_are_too_old_go_at_once_also_those_that_were_in_no_trial_yet(
+    seed: str,
+) -> None:
+    """The first answer is about another mistake, so that the age shows in a trial of a part."""
+    bad = {"e0": UNTOLD, **{f"e{number}": TOO_OLD for number in range(1, 60)}}
+    result = isolate(aged(200, set(range(1, 60))), bad, seed=seed)
+
+    assert result.bad == sorted(bad)
+    assert result.requests <= 12
+
+
+@pytest.mark.parametrize("seed", list("abcdefghijkl"))
+def test_who_seems_too_old_is_tried_once_a_younger_event_was_refused_for_its_age(seed: str) -> None:
+    bad = {"e0": UNTOLD, "e3": TOO_OLD, "e18": TOO_OLD}
+    result = isolate(aged(20, set(range(1, 17))), bad, seed=seed)
+
+    assert result.bad == sorted(bad)
+    assert len(result.delivered) == 17
 
 
 def test_events_that_seem_too_old_prove_themselves_when_younger_ones_are_refused_for_age() -> None:

@@ -1347,6 +1347,59 @@ def test_the_request_named_by_a_rejected_event_is_one_that_it_was_in() -> None:
     assert bad.request_id == whole.request_id
 
 
+def test_a_bad_event_carries_the_refusal_that_was_about_it_and_no_later_trouble() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, REFUSED)
+    answer_once(box, NO_TOKEN)
+
+    settled = answer_once(box, ACCEPTED, 5.0)
+
+    (bad,) = [one for one in settled if isinstance(one, Rejected)]
+    assert (bad.error, bad.request_id) == (REFUSED.error, "b-1.1")
+
+
+def test_one_event_given_up_in_an_isolation_leaves_the_others_to_be_isolated() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(3)))
+    answer_once(box, REFUSED)
+    (alone,) = the_one(box).events
+
+    (given_up,) = box.answered("b-1.2", TOO_MUCH, 0.0)
+
+    assert settled_ids([given_up]) == [alone.event_id]
+    delivered, _, _ = work_off(box, set())
+    assert len(delivered) == 2
+
+
+def test_tenures_that_end_one_after_the_other_take_their_events_with_them() -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__)
+    for tenure in (1, 2, 3):
+        box.offer(a_batch([*some_events(2, tenure=tenure), *some_events(2, prefix="k", tenure=4)]))
+    for tenure in (1, 2, 3):
+        over.add(tenure)
+        box.forget()
+        assert {event.record.tenure for event in box.waiting()} == set(range(tenure + 1, 5))
+    mixed = [*some_events(1, tenure=4), *some_events(1, tenure=5), *some_events(1, tenure=6)]
+    box.offer(a_batch(mixed))
+    for tenure in (4, 5, 6):
+        over.add(tenure)
+        box.forget()
+        assert {event.record.tenure for event in box.waiting()} == set(range(tenure + 1, 7))
+
+
+def test_a_probe_long_after_the_halt_dead_letters_nothing_either() -> None:
+    box = outbox(requests_max=1)
+    box.offer(a_batch(some_events(40)))
+    work_off(box, {f"e{number}" for number in range(40)})
+
+    assert answer_once(box, REFUSED, 3 * REFUSED_ALONE_SECONDS) == []
+
+    assert len(list(box.waiting())) == 40
+    assert box.halted is not None
+
+
 def test_a_nudge_does_not_shorten_a_throttle_that_a_halt_fell_into() -> None:
     box = outbox(requests_max=2)
     for n in range(2):
