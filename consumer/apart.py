@@ -7,9 +7,10 @@ were accepted in a row or none was refused for a time. Times are monotonic secon
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from consumer.model import Kind, PixelId, Prepared, Reason, Record, Rejected
+from consumer.model import Delivered, Kind, PixelId, Prepared, Reason, Record, Rejected
 
 BATCHES_MIN = 3
 WITHIN_SECONDS = 600.0
@@ -58,9 +59,19 @@ class Apart:
             return None
         return kind
 
-    def refused(self, rejected: Rejected, now: float) -> None:
-        """An event was given up; only those that Meta refuses count."""
-        if rejected.reason is not Reason.REFUSED_BY_META or rejected.destination is None:
+    def learn(self, settled: Iterable[Delivered | Rejected], now: float) -> None:
+        """What an answer of Meta's has settled. Only what Meta itself refuses counts against a
+        kind."""
+        for one in settled:
+            match one:
+                case Delivered(event, _):
+                    if self._watched:
+                        self._accepted(event)
+                case Rejected(reason=Reason.REFUSED_BY_META):
+                    self._refused(one, now)
+
+    def _refused(self, rejected: Rejected, now: float) -> None:
+        if rejected.destination is None:
             return
         key = rejected.destination, _kind(rejected.event_name or "", rejected.record)
         watched = self._watched.pop(key, None) or _Watched()
@@ -76,10 +87,7 @@ class Apart:
         if len(self._watched) > KINDS_MAX:
             del self._watched[next(iter(self._watched))]
 
-    def accepted(self, event: Prepared) -> None:
-        """Meta took an event."""
-        if not self._watched:
-            return
+    def _accepted(self, event: Prepared) -> None:
         key = event.destination, _kind(event.event_name, event.record)
         watched = self._watched.get(key)
         if watched is not None:

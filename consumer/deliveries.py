@@ -111,12 +111,7 @@ class Deliveries:
         """What Meta's answer settles."""
         outbox = self._outbox(request.key.destination)
         settled = outbox.answered(request.request_id, verdict, now)
-        for settlement in settled:
-            match settlement:
-                case Delivered(event, _):
-                    self._apart.accepted(event)
-                case Rejected():
-                    self._apart.refused(settlement, now)
+        self._apart.learn(settled, now)
         return settled
 
     def close_holding(self, partitions: Collection[TopicPartition]) -> None:

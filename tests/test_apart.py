@@ -10,7 +10,7 @@ from consumer.apart import (
     WITHIN_SECONDS,
     Apart,
 )
-from consumer.model import Kind, MetaError, Prepared, Reason, Rejected
+from consumer.model import Delivered, Kind, MetaError, Prepared, Reason, Rejected
 from tests.fakes.events import a_record, an_event
 
 FRAMED = b"\x00\x00\x00\x00\x07and what follows"
@@ -34,18 +34,20 @@ def refuse(
     prefix: str = "b",
 ) -> None:
     for number in range(batches):
-        apart.refused(
-            Rejected(
-                record=event.record,
-                reason=reason,
-                detail="",
-                destination=event.destination,
-                event_name=event.event_name,
-                error=MetaError(http_status=400, code=100, subcode=subcode),
-                batch_id=f"{prefix}-{number}",
-            ),
-            now,
+        rejected = Rejected(
+            record=event.record,
+            reason=reason,
+            detail="",
+            destination=event.destination,
+            event_name=event.event_name,
+            error=MetaError(http_status=400, code=100, subcode=subcode),
+            batch_id=f"{prefix}-{number}",
         )
+        apart.learn([rejected], now)
+
+
+def accept(apart: Apart, event: Prepared, *, times: int = 1) -> None:
+    apart.learn([Delivered(event, "A")] * times, 0.0)
 
 
 def test_a_kind_that_is_refused_in_several_batches_goes_apart() -> None:
@@ -121,16 +123,14 @@ def test_refusals_now_and_then_are_not_enough() -> None:
 def test_it_comes_back_when_enough_were_accepted_in_a_row() -> None:
     apart = Apart()
     refuse(apart, an_event_of())
-    for _ in range(ACCEPTED_MIN - 1):
-        apart.accepted(an_event_of())
+    accept(apart, an_event_of(), times=ACCEPTED_MIN - 1)
     refuse(apart, an_event_of(), batches=1, prefix="once more")
-    for _ in range(ACCEPTED_MIN - 1):
-        apart.accepted(an_event_of())
+    accept(apart, an_event_of(), times=ACCEPTED_MIN - 1)
     assert apart.kind_of(an_event_of(), 0.0) is not None
 
-    apart.accepted(an_event_of("Lead"))
+    accept(apart, an_event_of("Lead"))
     assert apart.kind_of(an_event_of(), 0.0) is not None
-    apart.accepted(an_event_of())
+    accept(apart, an_event_of())
 
     assert apart.kind_of(an_event_of(), 0.0) is None
 
