@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from typing import NamedTuple
 
+from consumer.apart import Apart
 from consumer.model import (
     Batch,
     Carried,
@@ -50,6 +51,7 @@ class Deliveries:
         is_over: Callable[[int], bool],
     ) -> None:
         self._windows = windows
+        self._apart = Apart()
         self._outbox_for = outbox_for
         self._is_over = is_over
         self._held: list[tuple[int, int, Prepared]] = []
@@ -84,12 +86,12 @@ class Deliveries:
         if event.due_at_ms:
             heapq.heappush(self._held, (event.due_at_ms, next(self._numbers), event))
         else:
-            self._closed += self._windows.add(event, now)
+            self._open(event, now)
 
     def advance(self, now: float, now_ms: int) -> Step:
         """Move everything on that the time allows."""
         while self._held and self._held[0][0] <= now_ms:
-            self._closed += self._windows.add(heapq.heappop(self._held)[2], now)
+            self._open(heapq.heappop(self._held)[2], now)
         self._closed += self._windows.close_all() if self._draining else self._windows.due(now)
         closed, self._closed = self._closed, []
         for batch in closed:
@@ -118,6 +120,7 @@ class Deliveries:
         """What Meta's answer settles."""
         outbox = self._outbox(request.key.destination)
         settled = outbox.answered(request.request_id, verdict, now)
+        self._apart.learn(settled, now)
         if isinstance(verdict, Throttled) and verdict.scope is not Scope.DESTINATION:
             seconds = outbox.pause_left(now)
             for other in self._sharing.among(outbox.destination, verdict.scope):
@@ -166,6 +169,10 @@ class Deliveries:
         for outbox in self.outboxes.values():
             self._first_sent |= outbox.give_back(gone)
 
+    def _open(self, event: Prepared, now: float) -> None:
+        """Put an event into an open window."""
+        self._closed += self._windows.add(event, now, apart=self._apart.kind_of(event, now))
+
     def _first_sent_of(self, batch: Batch) -> int | None:
         places = ((event.record.partition, event.record.offset) for event in batch.events)
         times = [self._first_sent.pop(place, None) for place in places]
@@ -194,6 +201,14 @@ class Deliveries:
             self._credentials_seen[outbox.destination] = credentials
             if outbox.halted is not None and credentials != before:
                 outbox.nudge(now)
+
+    def resume(self, destination: PixelId, now: float) -> bool:
+        """End the halt of a destination by hand; whether there was one to end."""
+        outbox = self.outboxes.get(destination)
+        if outbox is None or outbox.halted is None:
+            return False
+        outbox.resume(now)
+        return True
 
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""

@@ -319,12 +319,27 @@ class Delivered(NamedTuple):
 Settlement = Delivered | Rejected | Suppressed
 
 
+class Kind(NamedTuple):
+    """Events of one name, written with one schema: ``schema`` is the framing that names it."""
+
+    event_name: str
+    schema: bytes
+
+    def __repr__(self) -> str:
+        return f"Kind(schema={self.schema.hex()})"
+
+
 class WindowKey(NamedTuple):
-    """What applies to a whole request, so that events of different keys never share one."""
+    """What events of one request have in common: events of different keys never share one.
+
+    Pixel and test code apply to the whole request. Aged events, and a kind of which Meta keeps
+    refusing some, travel ``apart`` so that their refusals cost the others nothing.
+    """
 
     destination: PixelId
     test_code: str | None
     aged: bool
+    apart: Kind | None
 
 
 class Closing(Enum):

@@ -5,11 +5,9 @@ leaves it but requests to be sent and settlements, and nothing that was offered 
 event is settled, or still in here, or its tenure is over.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from consumer.isolate import Isolation
 from consumer.model import (
     Accepted,
     Batch,
@@ -30,20 +28,14 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.parcel import Parcel, Place, may_have_counted
+from consumer.parcel import Parcel, Place, may_have_counted, tenures_of
+from consumer.parcel_queue import ParcelQueue
 from consumer.patience import OutboxState, Patience
-
-AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
-"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
+from consumer.refused_alone import RefusedAlone
+from consumer.take_apart import take_apart
 
 UNCLEAR_MAX = 4
 """So often one request may fail without a clear answer while Meta takes others."""
-
-LATE_EVERY = 10
-"""Every so many requests what is late goes first, or a backlog would starve it."""
-
-REFUSED_ALONE_MAX = 11
-"""So many different events refused alone, and none accepted: it is not the events."""
 
 
 class Due(NamedTuple):
@@ -68,19 +60,18 @@ class Outbox:
         self.destination = destination
         self._isolation_requests_max = isolation_requests_max
         self._is_over = is_over
-        self._ready: deque[Parcel] = deque()
-        self._late: deque[Parcel] = deque()  # isolations over their budget: behind fresh batches
+        self._queue = ParcelQueue(is_over=is_over)
         self._in_flight: dict[str, Parcel] = {}
         self._sent_at: dict[str, float] = {}
         self._requests = 0
-        self._refused_alone: set[str] = set()
+        self._refused_alone = RefusedAlone()
         self._accepted_requests = 0
         self._patience = Patience(requests_max=requests_max, jitter=jitter)
 
     def __repr__(self) -> str:
         return (
-            f"<Outbox {self.destination} {self.state.value}: {len(self._ready)} ready, "
-            f"{len(self._late)} late, {len(self._in_flight)} in flight>"
+            f"<Outbox {self.destination} {self.state.value}: {self._queue.sizes}, "
+            f"{len(self._in_flight)} in flight>"
         )
 
     @property
@@ -114,7 +105,7 @@ class Outbox:
         if self._in_flight:
             return True
         soon = self.state in (OutboxState.READY, OutboxState.BACKING_OFF)
-        return soon and any(parcel.trial() for parcel in self._queued())
+        return soon and any(parcel.trial() for parcel in self._queue.parcels)
 
     def is_slow(self, now: float, seconds: float) -> bool:
         """Whether a request has been out for longer than this."""
@@ -123,7 +114,7 @@ class Outbox:
     def carried(self) -> Carried:
         """What is held in here. Bytes and partitions are those of the batches as they came, an
         upper bound: they are asked for at every turn."""
-        parcels = [*self._in_flight.values(), *self._ready, *self._late]
+        parcels = [*self._in_flight.values(), *self._queue.parcels]
         return Carried(
             events=sum(len(parcel) for parcel in parcels),
             size_bytes=sum(parcel.carried.size_bytes for parcel in parcels),
@@ -134,7 +125,7 @@ class Outbox:
         """Forget what is read again later; nothing of it is in flight. Returns when those events
         were first sent that Meta may have counted, which must not be forgotten."""
         first_sent: dict[Place, int] = {}
-        for parcel in self._queued():
+        for parcel in self._queue.parcels:
             if parcel.first_sent_at_ms is not None:
                 given = (event.record for event in parcel.waiting() if gone(event))
                 first_sent |= {(r.partition, r.offset): parcel.first_sent_at_ms for r in given}
@@ -143,17 +134,17 @@ class Outbox:
 
     def waiting(self) -> Iterable[Prepared]:
         """Every event in here, sent or not."""
-        for parcel in (*self._in_flight.values(), *self._ready, *self._late):
+        for parcel in (*self._in_flight.values(), *self._queue.parcels):
             yield from parcel.waiting()
 
     def offer(self, batch: Batch, *, first_sent_at_ms: int | None = None) -> None:
         """Take a closed window. ``first_sent_at_ms``: some of it was sent before it was given
         back, then at the earliest."""
         events = list(batch.events)
-        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events))
+        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events), tenures_of(events))
         parcel.first_sent_at_ms = first_sent_at_ms
         parcel.maybe_delivered = first_sent_at_ms is not None
-        self._ready.append(parcel)
+        self._queue.put_last(parcel)
 
     def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
         """What may go out at this moment; ``room`` bounds the requests that are out, where others
@@ -166,7 +157,7 @@ class Outbox:
             parcel = self._next_parcel()
             if parcel is None:
                 break
-            rejected += self._overdue(parcel, now_ms)
+            rejected += parcel.overdue(now_ms)
             if parcel.trial():
                 requests.append(self._send(parcel, now, now_ms))
         return Due(requests, rejected)
@@ -192,29 +183,29 @@ class Outbox:
                 settled += self._incomplete(parcel, verdict)
             case Split(error):
                 parcel.error = error
-                settled += self._split(parcel, Reason.REFUSED_BY_META)
+                settled += self._take_apart(parcel, Reason.REFUSED_BY_META)
             case Retry():
                 settled += self._retry(parcel, verdict, now)
             case Throttled(error, wait_seconds):
                 parcel.error = error
                 self._patience.throttled(wait_seconds, now)
-                self._ready.appendleft(parcel)
+                self._queue.put_first(parcel)
             case Halted(_, error):
                 parcel.error = error
                 self._patience.halt(verdict, now)
-                self._ready.appendleft(parcel)
+                self._queue.put_first(parcel)
         return settled
 
     def overdue(self, now_ms: int) -> list[Rejected]:
         """Reject what has become too old while it waited."""
-        return [r for parcel in self._queued() for r in self._overdue(parcel, now_ms)]
+        return [r for parcel in self._queue.parcels for r in parcel.overdue(now_ms)]
 
     def spill(self, events_max: int, of: Callable[[Prepared], bool]) -> list[Rejected]:
         """Give up the oldest events that ``of`` marks, so that other destinations can go on."""
         trouble = self.state.value if self.halted is None else self.halted.reason.value
         detail = f"the destination takes nothing ({trouble}), and others waited for it"
         spilled: list[Rejected] = []
-        for parcel in self._queued():
+        for parcel in self._queue.parcels:
             if len(spilled) >= events_max:
                 break
             if self.halted is not None:
@@ -230,8 +221,7 @@ class Outbox:
     def forget(self) -> None:
         """Drop what belongs to tenures that are over. What is in flight is asked when it is back:
         its answer settles nothing, and it is not sent again."""
-        for parcel in self._queued():
-            parcel.forget(self._gone)
+        self._queue.forget_ended()
 
     def pause(self, seconds: float, now: float) -> None:
         """A limit that others share, or that is not yet exceeded, lets nothing through so long."""
@@ -249,35 +239,15 @@ class Outbox:
         """Something changed (a new token, say): try again now."""
         self._patience.nudge(now)
 
-    def _queued(self) -> list[Parcel]:
-        return [*self._ready, *self._late]
-
-    def _gone(self, event: Prepared) -> bool:
-        return self._is_over(event.record.tenure)
+    def resume(self, now: float) -> None:
+        """Somebody has mended what halted it: forget the halt, and send at once."""
+        self._refused_alone.clear()
+        self._patience.resume(now)
 
     def _next_parcel(self) -> Parcel | None:
-        late_first = self._requests % LATE_EVERY == LATE_EVERY - 1
-        queues = (self._late, self._ready) if late_first else (self._ready, self._late)
-        for queue in queues:
-            while queue:
-                parcel = queue.popleft()
-                parcel.forget(self._gone)
-                if parcel.trial():
-                    return self._probe(parcel) if self.halted is not None else parcel
-        return None
-
-    def _probe(self, parcel: Parcel) -> Parcel:
-        """While halted one event is risked, not a batch; the others keep their place."""
-        parcel.put_together()
-        if len(parcel.events) == 1:
-            return parcel
-        probe = parcel.part(parcel.events[:1])
-        parcel.events = parcel.events[1:]
         if self._patience.every_event_refused:
-            self._ready.append(parcel)  # the next probe is of another batch, if there is one
-        else:
-            self._ready.appendleft(parcel)
-        return probe
+            return self._queue.probe_with(self._refused_alone.next_probe)
+        return self._queue.next() if self.halted is None else self._queue.probe()
 
     def _send(self, parcel: Parcel, now: float, now_ms: int) -> Request:
         self._requests += 1
@@ -311,38 +281,26 @@ class Outbox:
         trial = parcel.trial()
         self._patience.judged()
         if len(trial) == 1:
-            self._refused_alone.add(trial[0].event_id)
-            if len(self._refused_alone) >= REFUSED_ALONE_MAX:
-                return self._every_event_refused(parcel, error, now)
-        if parcel.isolation is None:
-            parcel.isolation = Isolation(parcel.events)
-            parcel.events = []
-        else:
-            parcel.isolation.refused()
+            self._refused_alone.add(trial[0], now)
+            if self._patience.every_event_refused or self._refused_alone.is_every_event(now):
+                # A wrong mapping or deploy must not flush the topic into the dead letters: what
+                # is still here is held, and that is all of this batch of which nothing was taken.
+                self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
+                parcel.put_together()
+                self._queue.put_last(parcel)
+                return []
+        parcel.refused(error)
         return self._next_trial(parcel)
-
-    def _every_event_refused(
-        self, parcel: Parcel, error: MetaError, now: float
-    ) -> list[Delivered | Rejected]:
-        """A wrong mapping or deploy must not flush the topic into the dead letters: hold all."""
-        self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
-        parcel.put_together()
-        self._ready.append(parcel)
-        return []
 
     def _next_trial(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Settle what the last trial has proved, and queue the next one."""
         assert parcel.isolation is not None, "only a refused batch has trials"
-        parcel.isolation.forget(self._gone)
-        settled: list[Delivered | Rejected] = []
-        bad = parcel.isolation.found()
-        if bad is not None:
-            detail = "Meta refuses this event"
-            settled.append(parcel.rejected(bad, Reason.REFUSED_BY_META, detail))
-        if parcel.isolation.events:
+        parcel.forget_ended(self._is_over)
+        settled = [parcel.convicted(found) for found in parcel.isolation.found()]
+        if len(parcel):
             within = parcel.isolation_requests < self._isolation_requests_max
-            (self._ready.appendleft if within else self._late.append)(parcel)
-        return settled
+            (self._queue.put_first if within else self._queue.put_late)(parcel)
+        return [*settled]
 
     def _incomplete(self, parcel: Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
         """The same ids once more, then smaller requests, down to the event that is not taken."""
@@ -350,50 +308,35 @@ class Outbox:
         parcel.maybe_delivered = True
         parcel.error = MetaError(http_status=200, trace_id=verdict.trace_id)
         if parcel.incomplete == 1:
-            self._late.append(parcel)
+            self._queue.put_late(parcel)
             return []
-        return self._split(parcel, Reason.NOT_RECEIVED)
+        return self._take_apart(parcel, Reason.NOT_RECEIVED)
 
-    def _split(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
+    def _take_apart(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
-        sent = parcel.trial()
-        settled: list[Delivered | Rejected] = []
-        if len(sent) == 1:
-            detail = {
-                Reason.NOT_RECEIVED: "Meta answered 200 but received no event",
-                Reason.REFUSED_BY_META: "Meta refuses a request of this one event as too large",
-            }[reason]
-            settled.append(parcel.rejected(sent[0], reason, detail))
-            parcel.take_out(sent)
-        parcel.forget(self._gone)
-        events = parcel.waiting()
-        half = len(events) // 2
-        for part in (events[half:], events[:half]):
-            if part:
-                self._ready.appendleft(parcel.part(part))
-        return settled
+        rejected, parcels = take_apart(parcel, reason, self._is_over)
+        for smaller in reversed(parcels):
+            self._queue.put_first(smaller)
+        return [*rejected]
 
     def _retry(self, parcel: Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
-        settled: list[Delivered | Rejected] = []
         parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
         parcel.error = verdict.error
-        if verdict.reached_meta and self._only_this_one_fails(parcel):
-            settled = self._take_apart(parcel)
+        if verdict.few_times and verdict.error is not None and self._patience.failed_often:
+            self._patience.halt(Halted(HaltReason.UNKNOWN_ERROR, verdict.error), now)
+        else:
             self._patience.failed(now)
-            return settled
+        if verdict.reached_meta and self._only_this_one_fails(parcel):
+            parcel.unclear = 0
+            return self._take_apart(parcel, Reason.OUTCOME_UNKNOWN)
         if verdict.error is not None and verdict.error.code == 1:
             # "Please reduce the amount of data" comes as code 1: repeating it never works.
             parcel.reduce += 1
         if parcel.reduce >= 2 and len(parcel.trial()) > 1:
             parcel.reduce = 0
-            settled = self._split(parcel, Reason.REFUSED_BY_META)
-        else:
-            self._ready.append(parcel)
-        if verdict.few_times and verdict.error is not None and self._patience.failed_often:
-            self._patience.halt(Halted(HaltReason.UNKNOWN_ERROR, verdict.error), now)
-        else:
-            self._patience.failed(now)
-        return settled
+            return self._take_apart(parcel, Reason.REFUSED_BY_META)
+        self._queue.put_last(parcel)
+        return []
 
     def _only_this_one_fails(self, parcel: Parcel) -> bool:
         """Whether this parcel keeps failing while Meta takes others: then it is in the parcel."""
@@ -401,32 +344,3 @@ class Outbox:
             parcel.others_accepted = self._accepted_requests
         parcel.unclear += 1
         return parcel.unclear >= UNCLEAR_MAX and self._accepted_requests > parcel.others_accepted
-
-    def _take_apart(self, parcel: Parcel) -> list[Delivered | Rejected]:
-        """Smaller requests find the event that Meta chokes on; alone, it is given up."""
-        sent = parcel.trial()
-        if len(sent) > 1:
-            parcel.unclear = 0
-            return self._split(parcel, Reason.OUTCOME_UNKNOWN)
-        detail = "Meta never answers clearly for this event, while it takes others"
-        settled: list[Delivered | Rejected] = [
-            parcel.rejected(sent[0], Reason.OUTCOME_UNKNOWN, detail)
-        ]
-        parcel.take_out(sent)
-        if parcel.waiting():
-            self._ready.append(parcel)
-        return settled
-
-    def _overdue(self, parcel: Parcel, now_ms: int) -> list[Rejected]:
-        waiting = parcel.waiting()
-        sent_at = parcel.first_sent_at_ms
-        if parcel.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
-            over, reason = waiting, Reason.OUTCOME_UNKNOWN
-            detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
-        else:
-            over = [event for event in waiting if event.expires_at_ms <= now_ms]
-            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
-        if not over:
-            return []
-        parcel.take_out(over)
-        return [parcel.rejected(event, reason, detail) for event in over]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from consumer.isolate import Isolation
+from consumer.line_up import Found, Refusal
 from consumer.model import (
     Carried,
     Halted,
@@ -18,6 +19,9 @@ from consumer.model import (
     WindowKey,
 )
 
+AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
+"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
+
 Place = tuple[TopicPartition, int]
 """A record's partition and offset."""
 
@@ -30,6 +34,7 @@ class Parcel:
     batch_id: str
     events: list[Prepared]
     carried: Carried
+    tenures: frozenset[int]
     isolation: Isolation | None = None
     isolation_requests: int = 0
     attempts: int = 0
@@ -52,6 +57,12 @@ class Parcel:
     def waiting(self) -> list[Prepared]:
         return self.events if self.isolation is None else self.isolation.events
 
+    def forget_ended(self, is_over: Callable[[int], bool]) -> None:
+        """Take out the events whose tenure is over; cheap as long as none is."""
+        if any(map(is_over, self.tenures)):
+            self.forget(lambda event: is_over(event.record.tenure))
+            self.tenures = tenures_of(self.waiting())
+
     def forget(self, gone: Callable[[Prepared], bool]) -> None:
         before = len(self)
         if self.isolation is not None:
@@ -71,6 +82,36 @@ class Parcel:
     def part(self, events: list[Prepared]) -> "Parcel":
         return replace(self, events=events, isolation=None, carried=Carried.of(events))
 
+    def refused(self, error: MetaError) -> None:
+        """Meta refused the last trial: what was one request is an isolation from now on."""
+        refusal = Refusal(error, self.request_id or "", self.sent_at_ms)
+        if self.isolation is None:
+            self.isolation = Isolation(self.events, refusal=refusal, seed=self.batch_id)
+            self.events = []
+        else:
+            self.isolation.refused(refusal)
+
+    def overdue(self, now_ms: int) -> list[Rejected]:
+        """Take out what may no longer be sent."""
+        waiting = self.waiting()
+        sent_at = self.first_sent_at_ms
+        if self.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
+            over, reason = waiting, Reason.OUTCOME_UNKNOWN
+            detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
+        else:
+            over = [event for event in waiting if event.expires_at_ms <= now_ms]
+            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
+        if over:
+            self.take_out(over)
+        return [self.rejected(event, reason, detail) for event in over]
+
+    def convicted(self, found: Found) -> Rejected:
+        """The settlement of a bad event, by the refusal that was about it: since then there may
+        have been answers of other kinds, to requests without it."""
+        rejected = self.rejected(found.event, Reason.REFUSED_BY_META, found.proof.value)
+        error, request_id = found.refusal.error, found.refusal.request_id
+        return replace(rejected, error=error, request_id=request_id)
+
     def rejected(self, event: Prepared, reason: Reason, detail: str) -> Rejected:
         """The settlement of one of its events that Meta will not take."""
         return Rejected(
@@ -89,6 +130,11 @@ class Parcel:
             batch_id=self.batch_id,
             request_id=self.request_id,
         )
+
+
+def tenures_of(events: list[Prepared]) -> frozenset[int]:
+    """The tenures in which these events were read."""
+    return frozenset(event.record.tenure for event in events)
 
 
 def may_have_counted(verdict: Verdict) -> bool:

@@ -140,6 +140,12 @@ class Patience:
         """Something changed (a new token, say): try again now."""
         self._open_at = max(min(self._open_at, now), self._throttled_until)
 
+    def resume(self, now: float) -> None:
+        """Somebody ends the halt by hand: one request at a time goes, as after every trouble."""
+        self.halted, self.trouble_since, self._failures = None, None, 0
+        self.state = OutboxState.THROTTLED if self._is_throttled(now) else OutboxState.READY
+        self.nudge(now)
+
     def _wait(
         self, state: OutboxState, first: float, longest: float, at_least: float, now: float
     ) -> None:

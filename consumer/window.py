@@ -12,6 +12,7 @@ from consumer.model import (
     Batch,
     Carried,
     Closing,
+    Kind,
     PixelId,
     Prepared,
     TopicPartition,
@@ -56,9 +57,10 @@ class Windows:
         events = [event for window in windows for event in window.events]
         return Carried.of(events)
 
-    def add(self, event: Prepared, now: float) -> list[Batch]:
-        """Put an event into its window; whatever that closes is returned."""
-        key = WindowKey(event.destination, event.test_code, event.aged)
+    def add(self, event: Prepared, now: float, *, apart: Kind | None = None) -> list[Batch]:
+        """Put an event into its window, or into that of a kind that is kept ``apart``; whatever
+        that closes is returned."""
+        key = WindowKey(event.destination, event.test_code, event.aged, apart)
         size_bytes = len(event.body) + 1
         closed: list[Batch] = []
         window = self._open.get(key)

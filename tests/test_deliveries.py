@@ -2,6 +2,7 @@
 
 import pytest
 
+from consumer.apart import BATCHES_MIN
 from consumer.deliveries import SWEEP_SECONDS, Deliveries, Step
 from consumer.model import (
     Accepted,
@@ -359,6 +360,57 @@ def test_a_halted_destination_is_tried_again_at_once_when_the_app_secret_changed
         assert len(requests) == (now in (3.0, 4.0)), "only a change, and only a halt"
         for request in requests:
             place.answer(request, NO_TOKEN, now)
+
+
+def test_a_kind_that_meta_keeps_refusing_gets_windows_of_its_own_that_fill_like_others() -> None:
+    place = Place(events_max=4, seconds_max=0.0)
+    refused = Refused(MetaError(http_status=400, code=100, subcode=2804009))
+    for number in range(BATCHES_MIN):
+        place.add(an_event(event_id=f"bad {number}"))
+        (request,) = place.advance().requests
+        assert len(place.answer(request, refused)) == 1
+
+    leads = [an_event(event_id=f"lead {n}", event_name="Lead") for n in range(4)]
+    for number, lead in enumerate(leads):
+        place.add(an_event(event_id=f"purchase {number}"), lead)
+    step = place.advance()
+
+    assert [[event.event_name for event in r.events] for r in step.requests] == [
+        ["Purchase"] * 4,
+        ["Lead"] * 4,
+    ]
+    apart = [request.key.apart for request in step.requests]
+    assert [kind and kind.event_name for kind in apart] == ["Purchase", None]
+
+
+def test_an_event_held_back_is_windowed_by_what_is_known_when_it_is_due() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(held("held", due_at_ms=NOW_MS + 1000))
+    refused = Refused(MetaError(http_status=400, code=100, subcode=2804009))
+    for number in range(BATCHES_MIN):
+        place.add(an_event(event_id=f"bad {number}"))
+        (request,) = place.advance().requests
+        place.answer(request, refused)
+
+    (request,) = place.advance(1.0, NOW_MS + 1000).requests
+
+    assert request.key.apart is not None
+
+
+def test_a_halt_is_ended_by_hand_once_and_only_where_there_is_one() -> None:
+    place = Place(seconds_max=0.0)
+    pixel = PixelId(PIXEL)
+    assert not place.deliveries.resume(pixel, 0.0)
+    place.add(an_event())
+    (request,) = place.advance().requests
+    assert not place.deliveries.resume(pixel, 0.0)
+    place.answer(request, NO_TOKEN)
+    assert place.advance(0.5).requests == []
+
+    assert place.deliveries.resume(pixel, 0.5)
+
+    assert len(place.advance(0.5).requests) == 1
+    assert not place.deliveries.resume(pixel, 0.5)
 
 
 def test_deliveries_show_only_how_much_waits() -> None:

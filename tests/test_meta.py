@@ -64,7 +64,7 @@ def prepared(number: int = 0) -> Prepared:
 def request(*events: Prepared, test_code: str | None = None) -> Request:
     return Request(
         request_id="r1",
-        key=WindowKey(PIXEL, test_code, False),
+        key=WindowKey(PIXEL, test_code, False, None),
         batch_id="b1",
         events=events or (prepared(),),
         isolating=False,

@@ -264,7 +264,7 @@ def test_each_verdict_is_counted_under_its_name(outcome: str) -> None:
 @pytest.mark.parametrize("closing", Closing)
 def test_a_window_is_counted_by_what_closed_it_and_by_its_size(closing: Closing) -> None:
     house = House(ONE)
-    key = WindowKey(ONE, None, False)
+    key = WindowKey(ONE, None, False, None)
 
     house.metrics.window_closed(Batch(key, "b1", (prepared(), prepared()), closing))
 

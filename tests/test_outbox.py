@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from enum import Enum, auto
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.isolate import REFUSALS_MAX
 from consumer.model import (
     Accepted,
     Delivered,
@@ -26,8 +28,11 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.outbox import AMBIGUOUS_MS_MAX, LATE_EVERY, REFUSED_ALONE_MAX, Outbox
+from consumer.outbox import Outbox
+from consumer.parcel import AMBIGUOUS_MS_MAX
+from consumer.parcel_queue import LATE_EVERY, PROBE_EVENTS_MAX
 from consumer.patience import OutboxState
+from consumer.refused_alone import REFUSED_ALONE_MAX, REFUSED_ALONE_SECONDS
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, a_batch, a_record, an_event, some_events
 
 REFUSED = Refused(MetaError(http_status=400, code=100, subcode=2804003, trace_id="Abad"))
@@ -368,7 +373,7 @@ def test_a_nudge_ends_a_back_off_and_a_halt_but_never_a_throttle() -> None:
         assert len(sent(box, 0.5)) == opens
 
 
-def test_a_halted_destination_probes_with_one_event_ever_more_rarely() -> None:
+def test_a_halted_destination_probes_with_a_small_batch_ever_more_rarely() -> None:
     box = outbox()
     box.offer(a_batch(some_events(1000)))
     now = 0.0
@@ -377,43 +382,53 @@ def test_a_halted_destination_probes_with_one_event_ever_more_rarely() -> None:
         assert sent(box, now + wait - 0.01) == []
         now += wait
         probe = the_one(box, now)
-        assert ids(probe.events) == ["e0"]
+        assert ids(probe.events) == [f"e{number}" for number in range(PROBE_EVENTS_MAX)]
         assert sent(box, now) == []
         assert box.answered(probe.request_id, NO_TOKEN, now) == []
     assert (box.state, box.halted, box.trouble_since) == (OutboxState.HALTED, NO_TOKEN, 0.0)
     assert len(list(box.waiting())) == 1000
 
 
-def test_a_probe_in_the_middle_of_an_isolation_is_one_event_too() -> None:
+def test_a_probe_in_the_middle_of_an_isolation_is_a_small_batch_too() -> None:
     box = outbox()
     box.offer(a_batch(some_events(1000)))
     answer_once(box, REFUSED)
     answer_once(box, NO_TOKEN)
 
-    assert len(the_one(box, 5.0).events) == 1
+    assert len(the_one(box, 5.0).events) == PROBE_EVENTS_MAX
     assert len(list(box.waiting())) == 1000
+
+
+def test_a_halt_in_the_middle_of_an_isolation_forgets_nothing_of_what_was_proved() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(8)))
+    answer_once(box, REFUSED)
+    trial = the_one(box)
+    box.answered(trial.request_id, NO_TOKEN, 0.0)
+
+    assert the_one(box, 5.0).events == trial.events
 
 
 def test_an_accepted_probe_opens_the_destination_and_the_rest_follows_in_order() -> None:
     box = outbox()
-    box.offer(a_batch(some_events(5)))
+    box.offer(a_batch(some_events(15)))
     answer_once(box, NO_TOKEN)
 
-    assert settled_ids(answer_once(box, ACCEPTED, 5.0)) == ["e0"]
+    assert settled_ids(answer_once(box, ACCEPTED, 5.0)) == [f"e{number}" for number in range(10)]
 
     assert (box.state, box.halted, box.trouble_since) == (OutboxState.READY, None, None)
-    assert ids(the_one(box, 5.0).events) == ["e1", "e2", "e3", "e4"]
+    assert ids(the_one(box, 5.0).events) == ["e10", "e11", "e12", "e13", "e14"]
 
 
 def test_a_refused_probe_shows_that_meta_judges_events_again() -> None:
     box = outbox()
-    box.offer(a_batch(some_events(5)))
+    box.offer(a_batch(some_events(15)))
     answer_once(box, NO_TOKEN)
 
-    assert settled_ids(answer_once(box, REFUSED, 5.0)) == ["e0"]
+    assert answer_once(box, REFUSED, 5.0) == []
 
     assert (box.state, box.halted) == (OutboxState.READY, None)
-    assert len(the_one(box, 5.0).events) == 4
+    assert the_one(box, 5.0).isolating
 
 
 def test_requests_that_halt_together_are_one_halt() -> None:
@@ -424,7 +439,7 @@ def test_requests_that_halt_together_are_one_halt() -> None:
         box.answered(request.request_id, NO_TOKEN, 0.0)
 
     assert sent(box, 4.99) == []
-    assert len(the_one(box, 5.0).events) == 1
+    assert len(the_one(box, 5.0).events) == 3
 
 
 def test_a_halted_destination_stays_halted_through_a_failing_probe() -> None:
@@ -443,13 +458,14 @@ def test_after_eleven_events_refused_alone_the_destination_halts_and_the_rest_is
     everything = {f"e{number}" for number in range(200)}
     box.offer(a_batch(some_events(200)))
 
-    delivered, rejected, _ = work_off(box, everything)
+    delivered, rejected, requests = work_off(box, everything)
 
-    assert delivered == []
-    assert len(rejected) == REFUSED_ALONE_MAX - 1 == 10
+    assert (delivered, rejected) == ([], [])
     assert box.halted == Halted(HaltReason.EVERY_EVENT_REFUSED, REFUSED.error)
+    sizes = [len(request.events) for request in requests]
+    assert sizes[REFUSALS_MAX:] == [1] * REFUSED_ALONE_MAX
     held = set(ids(list(box.waiting())))
-    assert held == everything - set(settled_ids([*rejected]))
+    assert held == everything, "also those that were refused alone"
     now = 0.0
     for _ in range(30):
         now += 300.0
@@ -507,19 +523,130 @@ def test_a_destination_that_refused_everything_recovers_with_the_first_accepted_
     assert len(delivered) == 40 - len(refused)
 
 
-def test_while_everything_is_refused_the_probes_try_one_batch_after_the_other() -> None:
+def test_while_everything_is_refused_each_probe_tries_another_event_of_another_partition() -> None:
     box = outbox(requests_max=1)
-    for name in ("x", "y"):
-        box.offer(a_batch(some_events(30, prefix=name), batch_id=name))
-    everything = {f"{name}{number}" for name in ("x", "y") for number in range(30)}
-    work_off(box, everything)
-    probed: list[str] = []
-    for turn in range(1, 5):
+    for partition, name in enumerate(("x", "y")):
+        box.offer(a_batch(some_events(12, prefix=name, partition=partition), batch_id=name))
+    everything = {f"{name}{number}" for name in ("x", "y") for number in range(12)}
+    _, _, requests = work_off(box, everything)
+    tried = {event.event_id for r in requests if len(r.events) == 1 for event in r.events}
+    (batch_tried,) = {name[0] for name in tried}
+    assert len(tried) == REFUSED_ALONE_MAX
+    probed: list[Prepared] = []
+    for turn in range(1, 25):
         probe = the_one(box, turn * 300.0)
-        probed.append(probe.batch_id)
+        probed += probe.events
+        assert box.answered(probe.request_id, REFUSED, turn * 300.0) == []
+
+    names = ids(probed)
+    assert len(names) == 24
+    assert set(names[:13]) == everything - tried, "first those that were not tried"
+    assert names[0][0] != batch_tried, "of the partition that was not tried at all"
+    assert set(names) == everything
+    assert box.halted is not None
+
+
+def test_while_everything_is_refused_the_probes_change_between_partitions() -> None:
+    box = outbox(requests_max=1)
+    for partition, name in enumerate(("x", "y")):
+        box.offer(a_batch(some_events(40, prefix=name, partition=partition), batch_id=name))
+    work_off(box, {f"{name}{number}" for name in ("x", "y") for number in range(40)})
+    probed: list[int] = []
+    for turn in range(1, 9):
+        probe = the_one(box, turn * 300.0)
+        probed += [event.record.partition.partition for event in probe.events]
         box.answered(probe.request_id, REFUSED, turn * 300.0)
 
-    assert set(probed) == {"x", "y"}
+    assert all(one != other for one, other in pairwise(probed))
+
+
+def test_a_halt_for_refusing_everything_ends_by_hand_and_tries_at_once() -> None:
+    box = outbox(requests_max=1)
+    box.offer(a_batch(some_events(40)))
+    work_off(box, {f"e{number}" for number in range(40)})
+    assert sent(box, 1.0) == []
+
+    box.resume(1.0)
+    delivered, rejected, _ = work_off(box, set(), now=1.0)
+
+    assert (box.state, box.halted, box.trouble_since) == (OutboxState.READY, None, None)
+    assert (len(delivered), rejected) == (40, [])
+
+
+def test_what_was_refused_before_a_halt_was_ended_by_hand_does_not_count_after_it() -> None:
+    box = outbox(requests_max=1)
+    for event in some_events(12):
+        box.offer(a_batch([event], batch_id=event.event_id))
+    work_off(box, {f"e{number}" for number in range(12)})
+
+    box.resume(1.0)
+    _, rejected, _ = work_off(box, {f"e{number}" for number in range(12)}, now=1.0)
+
+    assert len(rejected) == 2
+    assert box.halted is None
+
+
+def test_a_throttle_outlasts_the_end_of_a_halt_by_hand() -> None:
+    box = outbox(requests_max=2)
+    for number in range(2):
+        box.offer(a_batch(some_events(1), batch_id=str(number)))
+    first, second = sent(box)
+    box.answered(first.request_id, throttled(600), 0.0)
+    box.answered(second.request_id, NO_TOKEN, 0.0)
+
+    box.resume(1.0)
+
+    assert (box.state, box.halted) == (OutboxState.THROTTLED, None)
+    assert sent(box, 599.0) == []
+    assert len(sent(box, 600.0)) == 1
+
+
+def test_a_pixel_that_sends_one_bad_event_a_day_is_not_taken_for_one_that_refuses_everything() -> (
+    None
+):
+    box = outbox()
+    for day in range(30):
+        now = day * (REFUSED_ALONE_SECONDS + 1.0)
+        box.offer(a_batch([an_event(event_id=f"day {day}")], batch_id=str(day)))
+        assert len(answer_once(box, REFUSED, now)) == 1
+
+    assert box.halted is None
+
+
+def test_small_batches_with_a_bad_event_each_are_not_taken_for_nothing_but_bad_ones() -> None:
+    box = outbox(requests_max=1)
+    for number in range(40):
+        box.offer(a_batch(some_events(3, prefix=f"{number}-"), batch_id=str(number)))
+
+    delivered, rejected, _ = work_off(box, {f"{number}-1" for number in range(40)})
+
+    assert (len(delivered), len(rejected), box.halted) == (80, 40, None)
+
+
+def test_half_of_a_batch_that_is_bad_is_dead_lettered_and_halts_nothing() -> None:
+    box = outbox(requests_max=1, isolation_requests_max=10_000)
+    box.offer(a_batch(some_events(200)))
+    bad = {f"e{number}" for number in range(0, 200, 2)}
+
+    delivered, rejected, _ = work_off(box, bad)
+
+    assert set(settled_ids([*rejected])) == bad
+    assert (len(delivered), box.halted) == (100, None)
+
+
+def test_a_deploy_in_the_middle_of_a_batch_halts_and_holds_what_was_refused_since() -> None:
+    box = outbox(requests_max=1, isolation_requests_max=10_000)
+    box.offer(a_batch(some_events(100)))
+    accepted = 0
+    while box.halted is None:
+        request = the_one(box)
+        if len(request.events) < 100 and accepted < 3:
+            accepted += 1
+            box.answered(request.request_id, ACCEPTED, 0.0)
+        else:
+            assert box.answered(request.request_id, REFUSED, 0.0) == []
+
+    assert box.halted.reason is HaltReason.EVERY_EVENT_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -929,14 +1056,14 @@ def test_a_halted_destination_gives_up_its_oldest_events_and_only_the_marked_one
 
 def test_events_that_are_in_flight_are_not_spilled() -> None:
     box = outbox()
-    box.offer(a_batch(some_events(4)))
+    box.offer(a_batch(some_events(13)))
     answer_once(box, NO_TOKEN)
     probe = the_one(box, 5.0)
 
     spilled = box.spill(100, lambda event: True)
 
-    assert [one.event_id for one in spilled] == ["e1", "e2", "e3"]
-    assert settled_ids(box.answered(probe.request_id, ACCEPTED, 5.0)) == ["e0"]
+    assert [one.event_id for one in spilled] == ["e10", "e11", "e12"]
+    assert len(box.answered(probe.request_id, ACCEPTED, 5.0)) == 10
 
 
 def test_what_is_spilled_of_a_destination_that_is_not_halted_names_its_trouble() -> None:
@@ -1218,6 +1345,59 @@ def test_the_request_named_by_a_rejected_event_is_one_that_it_was_in() -> None:
     (bad,) = [one for one in settled if isinstance(one, Rejected)]
     assert bad.event_id not in ids(half.events)
     assert bad.request_id == whole.request_id
+
+
+def test_a_bad_event_carries_the_refusal_that_was_about_it_and_no_later_trouble() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(2)))
+    answer_once(box, REFUSED)
+    answer_once(box, NO_TOKEN)
+
+    settled = answer_once(box, ACCEPTED, 5.0)
+
+    (bad,) = [one for one in settled if isinstance(one, Rejected)]
+    assert (bad.error, bad.request_id) == (REFUSED.error, "b-1.1")
+
+
+def test_one_event_given_up_in_an_isolation_leaves_the_others_to_be_isolated() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(3)))
+    answer_once(box, REFUSED)
+    (alone,) = the_one(box).events
+
+    (given_up,) = box.answered("b-1.2", TOO_MUCH, 0.0)
+
+    assert settled_ids([given_up]) == [alone.event_id]
+    delivered, _, _ = work_off(box, set())
+    assert len(delivered) == 2
+
+
+def test_tenures_that_end_one_after_the_other_take_their_events_with_them() -> None:
+    over: set[int] = set()
+    box = outbox(is_over=over.__contains__)
+    for tenure in (1, 2, 3):
+        box.offer(a_batch([*some_events(2, tenure=tenure), *some_events(2, prefix="k", tenure=4)]))
+    for tenure in (1, 2, 3):
+        over.add(tenure)
+        box.forget()
+        assert {event.record.tenure for event in box.waiting()} == set(range(tenure + 1, 5))
+    mixed = [*some_events(1, tenure=4), *some_events(1, tenure=5), *some_events(1, tenure=6)]
+    box.offer(a_batch(mixed))
+    for tenure in (4, 5, 6):
+        over.add(tenure)
+        box.forget()
+        assert {event.record.tenure for event in box.waiting()} == set(range(tenure + 1, 7))
+
+
+def test_a_probe_long_after_the_halt_dead_letters_nothing_either() -> None:
+    box = outbox(requests_max=1)
+    box.offer(a_batch(some_events(40)))
+    work_off(box, {f"e{number}" for number in range(40)})
+
+    assert answer_once(box, REFUSED, 3 * REFUSED_ALONE_SECONDS) == []
+
+    assert len(list(box.waiting())) == 40
+    assert box.halted is not None
 
 
 def test_a_nudge_does_not_shorten_a_throttle_that_a_halt_fell_into() -> None:

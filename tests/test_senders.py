@@ -23,7 +23,7 @@ ACCEPTED = Accepted(trace_id="A1")
 def request(number: int = 0) -> Request:
     return Request(
         request_id=f"r{number}",
-        key=WindowKey(PixelId("1"), None, False),
+        key=WindowKey(PixelId("1"), None, False, None),
         batch_id="b1",
         events=(),
         isolating=False,

@@ -193,7 +193,7 @@ def request(*events: Prepared) -> Request:
     """Three good events, unless given."""
     return Request(
         request_id="r1",
-        key=WindowKey(PixelId(PIXEL), None, False),
+        key=WindowKey(PixelId(PIXEL), None, False, None),
         batch_id="b1",
         events=events or tuple(map(event, range(3))),
         isolating=False,

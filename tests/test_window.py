@@ -100,7 +100,7 @@ def test_events_of_different_kinds_never_share_a_request(other: Prepared) -> Non
     batches = room.close_all()
 
     assert [ids(batch) for batch in batches] == [["a"], ["b"]]
-    assert batches[1].key == WindowKey(other.destination, other.test_code, other.aged)
+    assert batches[1].key == WindowKey(other.destination, other.test_code, other.aged, None)
     assert {batch.closed_by for batch in batches} == {Closing.DRAIN}
     assert len({batch.batch_id for batch in batches}) == 2
 
@@ -183,7 +183,7 @@ def test_nothing_is_lost_doubled_reordered_or_over_the_limits(
             aged=aged,
             body=b"x" * size,
         )
-        expected.setdefault(WindowKey(event.destination, code, aged), []).append(str(number))
+        expected.setdefault(WindowKey(event.destination, code, aged, None), []).append(str(number))
         batches += room.due(now)
         batches += room.add(event, now)
         assert room.events + sum(len(batch.events) for batch in batches) == number + 1
