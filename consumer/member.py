@@ -132,6 +132,7 @@ class Member:
         self._schemas.start()
         self._log_ends.start()
         self._log.info("consuming", metrics=self.address, settings=settings.masked())
+        self._journal.test_mode(self._preparation.destinations, settings.test_code)
         self._source.subscribe(
             settings.topic,
             tenure_of=self._ledger.tenure_of,
@@ -220,6 +221,7 @@ class Member:
             self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
+            self._journal.test_mode(news, self._settings.test_code)
         self._pipeline.nudge(self._tokens.of)
 
     def _health(self) -> Health:
@@ -296,6 +298,7 @@ class Member:
             token_for=tokens.of,
             app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
             transport=None,
+            body_fields_for=tokens.body_fields_of,
         )
 
     def _build_pipeline(self, settings: Settings) -> Pipeline:

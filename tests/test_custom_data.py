@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer import wire_fields
-from consumer.custom_data import QUANTITY_MAX, currency, custom_data, money
+from consumer.custom_data import custom_data
 from consumer.model import Dropped, DropReason
 from consumer.schema_plan import event_schema
-from consumer.wire_fields import renamed
+from consumer.wire_fields import WireField, taken
+from consumer.wire_values import QUANTITY_MAX, currency, money, nothing
 
 MALFORMED, COLLISION = DropReason.MALFORMED, DropReason.COLLISION
 INFINITE = float("inf")
@@ -303,11 +304,20 @@ def test_whatever_money_and_free_properties_hold_json_can_say_it(fields: dict[st
 
 
 def test_renaming_leaves_out_what_is_null_or_empty_and_keeps_false_and_zero() -> None:
-    names = (("a", "x"), ("b", "y"), ("c", "z"), ("d", "v"), ("e", "w"), ("f", "u"))
+    table = tuple(
+        WireField(ours, metas, kind, nothing)
+        for ours, metas, kind in (
+            *(("a", "x", str), ("b", "y", str), ("c", "z", list), ("d", "v", int)),
+            *(("e", "w", bool), ("f", "u", str), ("h", "t", str)),
+        )
+    )
+    fields: dict[str, Any] = {"a": None, "b": "", "c": [], "d": 0, "e": False, "g": 1, "h": 1}
+    dropped: list[Dropped] = []
 
-    found = renamed({"a": None, "b": "", "c": [], "d": 0, "e": False, "g": 1}, names)
+    found = taken(fields, table, "here.", dropped)
 
-    assert found == {"v": 0, "w": False}
+    assert found == {"z": [], "v": 0, "w": False}
+    assert dropped == [Dropped("here.h", MALFORMED)]
 
 
 def test_each_name_of_ours_is_in_the_schema_and_each_of_metas_is_snake_case() -> None:
@@ -321,15 +331,15 @@ def test_each_name_of_ours_is_in_the_schema_and_each_of_metas_is_snake_case() ->
     tables = [
         (wire_fields.EVENT, set(fields)),
         (wire_fields.CUSTOM_DATA, set(fields)),
-        (wire_fields.MONEY, set(fields)),
         (wire_fields.ITEM, inside("items")),
         (wire_fields.APP_DATA, inside("appData")),
         (wire_fields.ORIGINAL_EVENT, inside("originalEvent")),
         (wire_fields.ATTRIBUTION, inside("attribution")),
+        (wire_fields.ATTRIBUTION_SETTING, inside("attribution")),
     ]
     for table, known in tables:
-        assert {ours for ours, _ in table} <= known
-        theirs = [metas for _, metas in table]
+        assert {field.ours for field in table} <= known
+        theirs = [field.metas for field in table]
         assert len(theirs) == len(set(theirs))
         assert all(re.fullmatch("[a-z_]+", metas) for metas in theirs)
 

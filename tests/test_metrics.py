@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.metrics import STANDARD_EVENT_NAMES, Metrics, Outcome
+from consumer.event_names import STANDARD_EVENT_NAMES
+from consumer.metrics import Metrics, Outcome
 from consumer.model import (
     Accepted,
     Batch,
