@@ -102,7 +102,10 @@ Agent = Annotated[
     Must("a name of up to 22 characters without spaces, two letters at least"),
 ]
 Namespace = Annotated[
-    Digits, WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9]{1,32}$"})
+    str,
+    StringConstraints(strip_whitespace=True, pattern="^[0-9]{1,32}$"),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9]{1,32}$"}),
+    Must("the digits of an id"),
 ]
 Ahead = Annotated[
     float, Field(ge=0, le=3600), Must("a number of seconds from 0 to 3600, which is an hour")

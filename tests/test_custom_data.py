@@ -14,7 +14,15 @@ from consumer.custom_data import custom_data
 from consumer.model import Dropped, DropReason
 from consumer.schema_plan import event_schema
 from consumer.wire_fields import WireField, taken
-from consumer.wire_values import QUANTITY_MAX, currency, money, nothing
+from consumer.wire_values import (
+    CONTENT_TYPES,
+    CUSTOMER_SEGMENTS,
+    DELIVERY_CATEGORIES,
+    QUANTITY_MAX,
+    currency,
+    money,
+    nothing,
+)
 
 MALFORMED, COLLISION = DropReason.MALFORMED, DropReason.COLLISION
 INFINITE = float("inf")
@@ -220,6 +228,132 @@ def test_an_event_of_a_crm_says_so_when_it_knows_its_lead(
     data, _ = made(fields, from_crm=from_crm)
 
     assert (data.get("event_source"), data.get("lead_event_source")) == sent
+
+
+def test_the_crm_of_an_event_that_comes_from_none_is_told_as_left_out() -> None:
+    assert made({"leadEventSource": "HubSpot"}) == (
+        {},
+        [Dropped("leadEventSource", DropReason.NOT_FROM_CRM)],
+    )
+
+
+def test_the_crm_of_a_lead_is_not_overwritten_by_a_free_property() -> None:
+    free = {"event_source": "shop", "lead_event_source": "mine"}
+
+    data, dropped = made({"leadEventSource": "HubSpot", "customData": free}, from_crm=True)
+
+    assert data == {"event_source": "crm", "lead_event_source": "HubSpot"}
+    assert dropped == [Dropped("customData", COLLISION)] * 2
+    assert made({"customData": free}) == (free, [])
+
+
+NAMED_BY_META: list[tuple[str, Any, Any]] = [
+    ("value", 12, 12),
+    ("value", 0.1 + 0.2, 0.3),
+    ("value", "12", None),
+    ("value", True, None),
+    ("value", -1, None),
+    ("currency", "usd", "USD"),
+    ("currency", 1, None),
+    ("predicted_ltv", "3", None),
+    ("num_items", 3, 3),
+    ("num_items", "3", None),
+    ("num_items", 2.5, None),
+    ("order_id", "o1", "o1"),
+    ("order_id", {"a": 1}, None),
+    ("content_type", "Product", "product"),
+    ("content_type", "banana", None),
+    ("content_ids", ["a", "b"], ["a", "b"]),
+    ("content_ids", "a", None),
+    ("content_ids", [1], None),
+    ("delivery_category", "by_drone", None),
+    ("customer_segmentation", "existing_customer_to_business", "existing_customer_to_business"),
+    ("customer_segmentation", "friend", None),
+    ("contents", [{"id": "a", "item_price": 0.1 + 0.2}], [{"id": "a", "item_price": 0.3}]),
+    ("contents", "a", None),
+    ("contents", [], None),
+    ("contents", ["a"], None),
+    ("contents", [{}], None),
+    ("contents", [{"id": "a", "colour": "red"}], None),
+    ("contents", [{"id": 1}], None),
+    ("contents", [{"id": "a", "quantity": "2"}], None),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "sent"), NAMED_BY_META)
+def test_a_free_property_under_a_name_of_metas_must_be_what_meta_takes_there(
+    name: str, given: Any, sent: Any
+) -> None:
+    """One property of a wrong type would have a thousand events refused."""
+    for field, value in (
+        ("customData", {name: given}),
+        ("customDataJson", json.dumps({name: given})),
+    ):
+        data, dropped = made({field: value})
+
+        assert data == ({} if sent is None else {name: sent})
+        assert dropped == ([Dropped(field, MALFORMED)] if sent is None else [])
+
+
+CLOSED: list[tuple[str, str, tuple[str, ...]]] = [
+    ("contentType", "content_type", CONTENT_TYPES),
+    ("deliveryCategory", "delivery_category", DELIVERY_CATEGORIES),
+    ("customerSegmentation", "customer_segmentation", CUSTOMER_SEGMENTS),
+]
+
+
+@pytest.mark.parametrize(("ours", "metas", "words"), CLOSED)
+def test_of_a_closed_list_of_metas_only_its_words_are_sent(
+    ours: str, metas: str, words: tuple[str, ...]
+) -> None:
+    for word in words:
+        assert made({ours: f" {word.upper()} "}) == ({metas: word}, [])
+    for other in ("something else", words[0] + "s", 5, ["product"]):
+        assert made({ours: other}) == ({}, [Dropped(ours, MALFORMED)])
+
+
+def test_the_closed_list_of_segments_has_the_nine_of_metas_page() -> None:
+    assert len(set(CUSTOMER_SEGMENTS)) == 9
+    assert "existing_customer_to_product_area" in CUSTOMER_SEGMENTS
+
+
+@pytest.mark.parametrize(
+    ("fields", "dropped"),
+    [
+        ({"numItems": -1}, "numItems"),
+        ({"numItems": QUANTITY_MAX + 1}, "numItems"),
+        ({"numItems": True}, "numItems"),
+        ({"contentIds": "sku_1"}, "contentIds"),
+        ({"contentIds": [5]}, "contentIds"),
+        ({"contentIds": [""]}, "contentIds"),
+        ({"orderId": 5}, "orderId"),
+        ({"items": "sku_1"}, "items"),
+        ({"items": [{}]}, "items"),
+        ({"items": [{"id": ""}]}, "items"),
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_dropped_by_its_name(
+    fields: dict[str, Any], dropped: str
+) -> None:
+    assert made(fields) == ({}, [Dropped(dropped, MALFORMED)])
+
+
+def test_an_item_of_a_wrong_kind_costs_its_field() -> None:
+    item = {"id": "a", "deliveryCategory": "by_drone", "brand": 5, "quantity": 1.5}
+
+    assert made({"items": [item]}) == (
+        {
+            "contents": [{"id": "a"}],
+            "content_type": "product",
+            "num_items": 1,
+            "content_ids": ["a"],
+        },
+        [
+            Dropped("items.quantity", MALFORMED),
+            Dropped("items.brand", MALFORMED),
+            Dropped("items.deliveryCategory", MALFORMED),
+        ],
+    )
 
 
 def test_free_properties_are_merged_from_all_three_places() -> None:
