@@ -347,11 +347,11 @@ def test_every_time_within_an_event_is_read_in_the_unit_that_the_writer_names(
 def renamed_as_ours(schema: Any) -> Any:
     """Avro's own resolution compares the names of records."""
     names = {
-        "TheirEvent": "conversions.v1.ConversionEvent",
-        "User": "conversions.v1.ConversionUser",
-        "Clicks": "conversions.v1.ConversionClickIds",
-        "Other": "conversions.v1.ConversionOriginalEvent",
-        "Touch": "conversions.v1.ConversionAttribution",
+        "TheirEvent": "conversion.v1.ConversionEvent",
+        "User": "conversion.v1.ConversionUser",
+        "Clicks": "conversion.v1.ConversionClickIds",
+        "Other": "conversion.v1.ConversionOriginalEvent",
+        "Touch": "conversion.v1.ConversionAttribution",
     }
     if isinstance(schema, list):
         return [renamed_as_ours(each) for each in schema]
@@ -438,7 +438,7 @@ def test_where_no_conversion_is_possible_avros_own_resolution_reads_it() -> None
         {"name": "contentIds", "type": ["null", strings, "long"]},
         user={**USER, "name": "ConversionUser"},
     )
-    schema |= {"name": "ConversionEvent", "namespace": "conversions.v1"}
+    schema |= {"name": "ConversionEvent", "namespace": "conversion.v1"}
     assert usable(schema).reader is not None
 
     event = read(schema, contentIds=["a", "b"])
