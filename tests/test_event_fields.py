@@ -60,9 +60,9 @@ META_KEYS = {
     *words("event_name event_time order_id event_id", prefix="original_event_data."),
     *words(
         "scope visit_time ad_id adset_id campaign_id attribution_share attribution_model"
-        " attr_window attribution_value attribution_source touchpoint_type touchpoint_ts attribution_method"
-        " decline_reason auditing_token linkage_key touchpoint_id total_credit partner_client_id"
-        " attribution_setting.inactivity_window_hours"
+        " attr_window attribution_value attribution_source touchpoint_type touchpoint_ts"
+        " attribution_method decline_reason auditing_token linkage_key touchpoint_id total_credit"
+        " partner_client_id attribution_setting.inactivity_window_hours"
         " attribution_setting.reattribution_window_hours",
         prefix="attribution_data.",
     ),
