@@ -23,7 +23,7 @@ def plain(schema: Any) -> Any:
         for key, value in schema.items()
         if keep or key != "logicalType"
     }
-    per_ms = _unit(schema)
+    per_ms = _unit(schema) if isinstance(schema.get("logicalType"), str) else 0
     return stripped | {_PER_MS: per_ms} if per_ms else stripped
 
 
@@ -40,9 +40,7 @@ def time_per_ms(schema: Any) -> int:
 
 def _unit(kind: Any) -> int:
     for branch in kind if isinstance(kind, list) else [kind]:
-        logical = branch.get("logicalType") if isinstance(branch, dict) else None
-        if not isinstance(logical, str):
-            continue
+        logical = branch.get("logicalType", "") if isinstance(branch, dict) else ""
         for ending, per_ms in (("-millis", 1), ("-micros", 1_000), ("-nanos", 1_000_000)):
             if logical.endswith("timestamp" + ending):
                 return per_ms
