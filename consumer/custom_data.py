@@ -11,6 +11,7 @@ import orjson
 
 from consumer.model import Dropped, DropReason
 from consumer.wire_fields import CUSTOM_DATA, ITEM, WireField, taken
+from consumer.wire_values import digits
 
 
 def custom_data(
@@ -121,5 +122,9 @@ def _read(field: WireField, value: Any) -> Any:
     return value if type(value) is field.plain else field.read(value)
 
 
-_BY_METAS_NAME = {field.metas: field for field in CUSTOM_DATA}
+_LEAD_SOURCES = (
+    WireField("", "event_source", str, digits),
+    WireField("leadEventSource", "lead_event_source", str, digits),
+)
+_BY_METAS_NAME = {field.metas: field for field in (*CUSTOM_DATA, *_LEAD_SOURCES)}
 _ITEM_BY_METAS_NAME = {field.metas: field for field in ITEM}

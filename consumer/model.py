@@ -139,6 +139,7 @@ class Reason(Enum):
     MISSING_USER_AGENT = "missing_user_agent"
     MISSING_APP_DATA = "missing_app_data"
     MISSING_MESSAGING_CHANNEL = "missing_messaging_channel"
+    MISSING_MESSAGING_ACCOUNT = "missing_messaging_account"
     UNFIT_MESSAGING_EVENT = "unfit_messaging_event"
     INSUFFICIENT_USER_DATA = "insufficient_user_data"
     MISSING_VALUE = "missing_value"

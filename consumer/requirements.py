@@ -76,10 +76,25 @@ def _require_device(app_data: Mapping[str, Any]) -> None:
 
 
 def _require_conversation(body: Mapping[str, Any]) -> None:
-    """Meta's errors 2804063 and 2804066."""
+    """Meta's errors 2804063, 2804066 and 2804116."""
     if "messaging_channel" not in body:
         detail = "a business_messaging event needs messagingChannel: whatsapp, messenger, instagram"
         raise Unfit(Reason.MISSING_MESSAGING_CHANNEL, "messagingChannel", detail)
     if body["event_name"] not in MESSAGING_EVENT_NAMES:
         detail = "Meta does not take this eventName for business_messaging"
         raise Unfit(Reason.UNFIT_MESSAGING_EVENT, "eventName", detail)
+    keys = _ACCOUNTS[body["messaging_channel"]]
+    if not any(metas in body["user_data"] for metas, _ in keys):
+        names = " or ".join(ours for _, ours in keys)
+        detail = f"a business_messaging event needs, for its channel, {names}"
+        raise Unfit(Reason.MISSING_MESSAGING_ACCOUNT, keys[0][1], detail)
+
+
+# Whose conversation it was. That Meta misses a page was seen; which key serves for which channel
+# is read from the keys that it documents for each.
+_PAGE = ("page_id", "user.pageId")
+_ACCOUNTS = {
+    "messenger": (_PAGE,),
+    "whatsapp": (_PAGE, ("whatsapp_business_account_id", "user.whatsappBusinessAccountId")),
+    "instagram": (_PAGE, ("ig_account_id", "user.igAccountId")),
+}

@@ -19,7 +19,9 @@ from consumer.wire_values import (
     Read,
     count,
     currency,
+    digits,
     extinfo,
+    flag,
     money,
     nothing,
     one_of,
@@ -42,7 +44,7 @@ Table = tuple[WireField, ...]
 
 
 def _text(ours: str, metas: str) -> WireField:
-    return WireField(ours, metas, str, nothing)
+    return WireField(ours, metas, str, digits)
 
 
 def _flag(ours: str, metas: str) -> WireField:
@@ -73,7 +75,7 @@ CUSTOM_DATA: Table = (
     _value("contentIds", "content_ids", texts),
     _value("numItems", "num_items", count),
     _text("searchString", "search_string"),
-    _text("status", "status"),
+    WireField("status", "status", str, flag),
     _value("deliveryCategory", "delivery_category", one_of(DELIVERY_CATEGORIES)),
     _text("itemNumber", "item_number"),
     # Meta's page lists it with the event's keys and shows it in custom_data. There any name is

@@ -51,6 +51,16 @@ def nothing(_: Any) -> None:
     """For fields of one plain type: whatever is of another is malformed."""
 
 
+def digits(value: Any) -> str | None:
+    """A whole number where a text belongs is its digits, as people write ids without quotes."""
+    return str(value) if type(value) is int else None
+
+
+def flag(value: Any) -> bool | None:
+    """True or false, where a text might stand as well."""
+    return value if isinstance(value, bool) else None
+
+
 def one_of(words: tuple[str, ...]) -> Read:
     """A word out of a closed list of Meta's, which are all in lower case."""
     known = frozenset(words)
@@ -100,9 +110,10 @@ def count(value: Any) -> int | None:
 
 def texts(value: Any) -> list[str] | None:
     """A list of texts, without the empty ones."""
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list):
         return None
-    return [each for each in value if each] or None
+    found = [each if isinstance(each, str) else digits(each) for each in value]
+    return None if None in found else [each for each in found if each] or None
 
 
 def seconds(value: Any) -> int | None:

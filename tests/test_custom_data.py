@@ -260,12 +260,15 @@ NAMED_BY_META: list[tuple[str, Any, Any]] = [
     ("num_items", "3", None),
     ("num_items", 2.5, None),
     ("order_id", "o1", "o1"),
+    ("order_id", 17, "17"),
+    ("order_id", True, None),
     ("order_id", {"a": 1}, None),
     ("content_type", "Product", "product"),
     ("content_type", "banana", None),
     ("content_ids", ["a", "b"], ["a", "b"]),
     ("content_ids", "a", None),
-    ("content_ids", [1], None),
+    ("content_ids", [1], ["1"]),
+    ("content_ids", [1.5], None),
     ("delivery_category", "by_drone", None),
     ("customer_segmentation", "existing_customer_to_business", "existing_customer_to_business"),
     ("customer_segmentation", "friend", None),
@@ -275,7 +278,13 @@ NAMED_BY_META: list[tuple[str, Any, Any]] = [
     ("contents", ["a"], None),
     ("contents", [{}], None),
     ("contents", [{"id": "a", "colour": "red"}], None),
-    ("contents", [{"id": 1}], None),
+    ("contents", [{"id": 1}], [{"id": "1"}]),
+    ("contents", [{"id": {}}], None),
+    ("status", True, True),
+    ("status", {}, None),
+    ("event_source", "shop", "shop"),
+    ("event_source", {}, None),
+    ("lead_event_source", 1.5, None),
     ("contents", [{"id": "a", "quantity": "2"}], None),
 ]
 
@@ -324,9 +333,10 @@ def test_the_closed_list_of_segments_has_the_nine_of_metas_page() -> None:
         ({"numItems": QUANTITY_MAX + 1}, "numItems"),
         ({"numItems": True}, "numItems"),
         ({"contentIds": "sku_1"}, "contentIds"),
-        ({"contentIds": [5]}, "contentIds"),
+        ({"contentIds": [5.5]}, "contentIds"),
         ({"contentIds": [""]}, "contentIds"),
-        ({"orderId": 5}, "orderId"),
+        ({"orderId": 5.5}, "orderId"),
+        ({"status": 1}, "status"),
         ({"items": "sku_1"}, "items"),
         ({"items": [{}]}, "items"),
         ({"items": [{"id": ""}]}, "items"),
@@ -339,7 +349,7 @@ def test_a_field_of_a_wrong_kind_is_dropped_by_its_name(
 
 
 def test_an_item_of_a_wrong_kind_costs_its_field() -> None:
-    item = {"id": "a", "deliveryCategory": "by_drone", "brand": 5, "quantity": 1.5}
+    item = {"id": "a", "deliveryCategory": "by_drone", "brand": 5.5, "quantity": 1.5}
 
     assert made({"items": [item]}) == (
         {

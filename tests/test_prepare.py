@@ -156,6 +156,7 @@ MESSAGE: dict[str, Any] = {
     "actionSource": "business_messaging",
     "messagingChannel": "whatsapp",
     "eventName": "LeadSubmitted",
+    "user": {"email": CANARY, "pageId": "1234567890"},
 }
 
 REJECTIONS: list[tuple[Reason, str, dict[str, Any], str]] = [
@@ -205,6 +206,7 @@ REJECTIONS: list[tuple[Reason, str, dict[str, Any], str]] = [
         "",
     ),
     (Reason.MISSING_MESSAGING_CHANNEL, "messagingChannel", MESSAGE | {"messagingChannel": "x"}, ""),
+    (Reason.MISSING_MESSAGING_ACCOUNT, "user.pageId", MESSAGE | {"user": {"email": CANARY}}, ""),
     (Reason.UNFIT_MESSAGING_EVENT, "eventName", MESSAGE | {"eventName": "Lead"}, ""),
     (Reason.INSUFFICIENT_USER_DATA, "user", {"user": None}, ""),
     (Reason.INSUFFICIENT_USER_DATA, "user", {"user": {}}, ""),
@@ -675,6 +677,26 @@ def test_a_name_that_is_nearly_a_standard_one_is_sent_unchanged_and_told(
 
     assert prepared(given).warnings == warnings
     assert body(given)["event_name"] == event_name
+
+
+@pytest.mark.parametrize(
+    ("channel", "account", "enough"),
+    [
+        ("messenger", "pageId", True),
+        ("messenger", "igAccountId", False),
+        ("whatsapp", "pageId", True),
+        ("whatsapp", "whatsappBusinessAccountId", True),
+        ("whatsapp", "ctwaClid", False),
+        ("instagram", "igAccountId", True),
+        ("instagram", "pageId", True),
+        ("instagram", "igSid", False),
+    ],
+)
+def test_a_conversation_is_somebodys(channel: str, account: str, enough: bool) -> None:
+    user = {"email": CANARY, account: "1234567890"}
+    given = event(**MESSAGE | {"messagingChannel": channel, "user": user})
+
+    assert isinstance(outcome(given), Prepared if enough else Rejected)
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGING_EVENT_NAMES))
