@@ -24,8 +24,9 @@ lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-tools: $(VENV)/.run ## bring Apache Kafka and Apicurio Registry into the cache outside the tree
+tools: $(VENV)/.run ## bring Kafka, a registry and Avro's compilers into the cache outside the tree
 	@$(BIN)/python tests/tools.py
+	@$(BIN)/python tests/go_tools.py
 	@$(BIN)/python tests/python_tools.py
 
 docs: $(VENV)/.run ## write the generated pages anew

@@ -60,6 +60,7 @@ def meta_from(settings: Settings, tokens: Tokens) -> Meta:
         token_for=tokens.of,
         app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
         transport=None,
+        body_fields_for=tokens.body_fields_of,
     )
 
 

@@ -5,90 +5,39 @@ Rules: Meta's "custom data parameters" page. A named field is never overwritten 
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import orjson
-import pycountry
 
 from consumer.model import Dropped, DropReason
-from consumer.wire_fields import CUSTOM_DATA, ITEM, MONEY, renamed
-
-QUANTITY_MAX = 10**9
+from consumer.wire_fields import CUSTOM_DATA, ITEM, WireField, taken
+from consumer.wire_values import digits
 
 
 def custom_data(
     fields: Mapping[str, Any], *, from_crm: bool, dropped: list[Dropped]
 ) -> dict[str, Any]:
     """``custom_data`` of one event; what had to be left out is appended to ``dropped``."""
-    data: dict[str, Any] = {}
     get = fields.get
-    for ours, metas in MONEY:
-        given = get(ours)
-        if given is not None:
-            amount = money(given)
-            if amount is None:
-                dropped.append(Dropped(ours, DropReason.MALFORMED))
-            else:
-                data[metas] = amount
-    given = get("currency")
-    if given:
-        code = currency(given)
-        if code is None:
-            dropped.append(Dropped("currency", DropReason.MALFORMED))
-        else:
-            data["currency"] = code
-    data.update(renamed(fields, CUSTOM_DATA))
+    data = taken(fields, CUSTOM_DATA, "", dropped)
     if get("items"):
         _add_items(data, fields["items"], dropped)
     if from_crm:
         _add_lead_source(data, fields)
+    elif get("leadEventSource"):
+        dropped.append(Dropped("leadEventSource", DropReason.NOT_FROM_CRM))
     _merge_free(data, fields, dropped)
     return data
 
 
-def money(value: Any) -> float | int | None:
-    """An amount with at most six decimals, None for what is none: NaN, infinite or negative.
-
-    Rounding keeps 0.1 + 0.2 from leaving as 0.30000000000000004.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not math.isfinite(value) or value < 0:
-        return None
-    return round(value, 6)
-
-
-def currency(value: Any) -> str | None:
-    """An ISO 4217 code in capitals, None for anything else."""
-    code = value.strip().upper() if isinstance(value, str) else ""
-    return code if code in _currencies() else None
-
-
-@cache
-def _currencies() -> frozenset[str]:
-    return frozenset(entry.alpha_3 for entry in pycountry.currencies)
-
-
 def _add_items(data: dict[str, Any], items: Any, dropped: list[Dropped]) -> None:
     contents: list[dict[str, Any]] = []
-    for item in items:
-        if not isinstance(item, Mapping):
+    for item in items if isinstance(items, list) else [None]:
+        content = taken(item, ITEM, "items.", dropped) if isinstance(item, Mapping) else None
+        if content:
+            contents.append(content)
+        else:
             dropped.append(Dropped("items", DropReason.MALFORMED))
-            continue
-        content = renamed(item, ITEM)
-        quantity = content.get("quantity")
-        if quantity is not None and not 0 <= quantity <= QUANTITY_MAX:
-            del content["quantity"]
-            dropped.append(Dropped("items.quantity", DropReason.MALFORMED))
-        price = item.get("price")
-        if price is not None:
-            amount = money(price)
-            if amount is None:
-                dropped.append(Dropped("items.price", DropReason.MALFORMED))
-            else:
-                content["item_price"] = amount
-        contents.append(content)
     ids = [content["id"] for content in contents if "id" in content]
     if contents:
         data["contents"] = contents
@@ -120,10 +69,12 @@ def _merge_free(data: dict[str, Any], fields: Mapping[str, Any], dropped: list[D
         for key, value in free.items():
             if key in data:
                 dropped.append(Dropped(name, DropReason.COLLISION))
-            elif not _is_sendable(value):
+                continue
+            sent = _sendable(key, value)
+            if sent is None:
                 dropped.append(Dropped(name, DropReason.MALFORMED))
             else:
-                data[key] = value
+                data[key] = sent
 
 
 def _free_object(given: Any) -> Mapping[str, Any] | None:
@@ -141,5 +92,39 @@ def _free_object(given: Any) -> Mapping[str, Any] | None:
     return given
 
 
-def _is_sendable(value: Any) -> bool:
-    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+def _sendable(key: str, value: Any) -> Any:
+    """What is sent of a free property, None for nothing. Under a name of Meta's it must be what
+    Meta takes there, or one property would have the whole request refused."""
+    if key == "contents":
+        return _contents(value)
+    field = _BY_METAS_NAME.get(key)
+    if field is not None:
+        return _read(field, value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _contents(value: Any) -> list[dict[str, Any]] | None:
+    """The publisher's own ``contents``: all of it, or nothing when anything is amiss."""
+    if not isinstance(value, list) or not value:
+        return None
+    contents = []
+    for item in value:
+        if not isinstance(item, Mapping) or not item.keys() <= _ITEM_BY_METAS_NAME.keys():
+            return None
+        content = {key: _read(_ITEM_BY_METAS_NAME[key], each) for key, each in item.items()}
+        if not content or None in content.values():
+            return None
+        contents.append(content)
+    return contents
+
+
+def _read(field: WireField, value: Any) -> Any:
+    return value if type(value) is field.plain else field.read(value)
+
+
+_LEAD_SOURCES = (
+    WireField("", "event_source", str, digits),
+    WireField("leadEventSource", "lead_event_source", str, digits),
+)
+_BY_METAS_NAME = {field.metas: field for field in (*CUSTOM_DATA, *_LEAD_SOURCES)}
+_ITEM_BY_METAS_NAME = {field.metas: field for field in ITEM}

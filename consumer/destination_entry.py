@@ -93,6 +93,23 @@ Target = Annotated[str, WithJsonSchema({"type": "string", "enum": list(ACTION_SO
 Rule = Annotated[ExternalIdRule, BeforeValidator(_lower), Must("pixel, exact or raw")]
 Order = Annotated[DateOrder, BeforeValidator(_lower), Must("mdy or dmy")]
 Denied = Annotated[OnDenied, BeforeValidator(_lower), Must("ldu or suppress")]
+Agent = Annotated[
+    str,
+    # Meta's end-to-end guide: fewer than 23 characters, and two letters at least.
+    StringConstraints(
+        strip_whitespace=True, pattern="^[!-~]*[A-Za-z][!-~]*[A-Za-z][!-~]*$", max_length=22
+    ),
+    Must("a name of up to 22 characters without spaces, two letters at least"),
+]
+Namespace = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern="^[0-9]{1,32}$"),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9]{1,32}$"}),
+    Must("the digits of an id"),
+]
+Ahead = Annotated[
+    float, Field(ge=0, le=3600), Must("a number of seconds from 0 to 3600, which is an hour")
+]
 Missing = Annotated[OnMissingEventId, BeforeValidator(_lower), Must("derive or reject")]
 
 
@@ -140,6 +157,13 @@ class Entry(BaseModel):
     store_max_age_days: Annotated[
         float, Field(gt=0, le=62), Must("a number of days above 0 and up to 62, Meta's limit")
     ] = Field(default=62.0, description="The same for events of physical stores.")
+    future_as_now_seconds: Ahead = Field(
+        default=60.0, description="An event so many seconds ahead of us is sent as of now."
+    )
+    future_max_seconds: Ahead = Field(
+        default=300.0,
+        description="Further ahead, up to so many seconds, it is held until due; then rejected.",
+    )
     on_denied: Denied = Field(
         default=OnDenied.LDU,
         description="Send events without consent for limited data use, or not at all.",
@@ -147,6 +171,12 @@ class Entry(BaseModel):
     missing_event_id: Missing = Field(
         default=OnMissingEventId.DERIVE,
         description="Derive the id of an event that has none, or reject it.",
+    )
+    partner_agent: Agent | None = Field(
+        default=None, description="Name of the platform that sends, as agreed with Meta."
+    )
+    namespace_id: Namespace | None = Field(
+        default=None, description="Meta's id of the namespace that the external ids belong to."
     )
     strict: Switch = Field(
         default=False, description="Reject website events without user agent or source URL."

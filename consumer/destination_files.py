@@ -96,6 +96,11 @@ class Tokens:
         token = value.get_secret_value().strip() if value is not None else ""
         return SecretStr(token) if is_token(token) else None
 
+    def body_fields_of(self, pixel: PixelId) -> Mapping[str, str]:
+        """What else than its token a pixel's requests carry."""
+        destination = self._in_force[0].get(pixel)
+        return {} if destination is None else destination.body_fields
+
     def problem(self, pixel: PixelId) -> str | None:
         """What is wrong with a pixel's token, in one sentence; None when nothing is."""
         secret = self._secret(pixel)

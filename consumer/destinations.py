@@ -51,6 +51,16 @@ class Destination:
     strict: bool
     max_age_days: float
     store_max_age_days: float
+    future_as_now_seconds: float
+    future_max_seconds: float
+    partner_agent: str | None
+    namespace_id: str | None
+
+    @property
+    def body_fields(self) -> dict[str, str]:
+        """What each request to it carries beside its events, under Meta's names."""
+        named = {"partner_agent": self.partner_agent, "namespace_id": self.namespace_id}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,4 +153,8 @@ def _destination(entry: Entry, base: Path) -> Destination:
         strict=entry.strict,
         max_age_days=entry.max_age_days,
         store_max_age_days=entry.store_max_age_days,
+        future_as_now_seconds=entry.future_as_now_seconds,
+        future_max_seconds=entry.future_max_seconds,
+        partner_agent=entry.partner_agent,
+        namespace_id=entry.namespace_id,
     )

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from consumer.dead_letter import masked
+from consumer.destinations import Destinations
+from consumer.event_names import NEAR_MISS, near_miss
 from consumer.letter_box import Report
 from consumer.metrics import Metrics
 from consumer.model import (
@@ -31,6 +33,9 @@ from consumer.senders import Answer
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
 TROUBLES_MAX = 1000
 """So many different troubles are remembered as told."""
+
+
+TEST_EVENTS = "Meta uses test events like all others: a pixel of their own is better"
 
 
 class Log(Protocol):
@@ -60,6 +65,15 @@ class Journal:
         """Partitions came or went: ``kind`` is assigned, revoked or lost."""
         self.metrics.rebalances.labels(kind).inc()
         self.log.info(f"partitions {kind}", partitions=[str(p) for p in partitions])
+
+    def test_mode(self, destinations: Destinations, run_wide: str | None) -> None:
+        """Say which destinations' events all carry a test event code, where any do."""
+        if run_wide is not None:
+            self.log.warning("test mode is on for every destination", advice=TEST_EVENTS)
+            return
+        marked = [each.id for each in destinations if each.test_event_code is not None]
+        if marked:
+            self.log.warning("test mode is on", destinations=marked, advice=TEST_EVENTS)
 
     def closed(self, batch: Batch) -> None:
         """A window closed."""
@@ -136,6 +150,10 @@ class Journal:
         """An event is ready to be sent."""
         if event.dropped or event.warnings:
             self.metrics.prepared(event)
+            if NEAR_MISS in event.warnings:
+                self._near_miss(event.event_name)
+        if event.test_code and self._is_new(f"test {event.destination}"):
+            self.log.warning("a test event came", destination=event.destination, advice=TEST_EVENTS)
 
     def suppressed(self, event: Suppressed) -> None:
         """An event is withheld for want of consent."""
@@ -254,6 +272,14 @@ class Journal:
         for partition in before.keys() - paused.keys():
             if before[partition] is not PauseCause.IN_FLIGHT:
                 self.log.info("partition resumed", partition=str(partition))
+
+    def _near_miss(self, name: str) -> None:
+        if self._is_new(f"name {name}"):
+            self.log.warning(
+                "an event name is nearly a standard one; it is sent as it is",
+                event_name=masked(name),
+                standard=near_miss(name),
+            )
 
     def _offset_gone(self, partition: TopicPartition, position: int, end: LogEnd) -> None:
         if self._lost.get(partition) == position:

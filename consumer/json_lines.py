@@ -74,10 +74,12 @@ def read_line(line: bytes) -> Line | Mistake:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a field may hold: a primitive's name, or a record, array or map of kinds."""
+    """What a field may hold: a primitive's name, or a record, array or map of kinds.
+
+    ``fields`` has those of a record under each of their names, with the one that is ours."""
 
     name: str
-    fields: Mapping[str, "_Kind"] | None = None
+    fields: Mapping[str, "tuple[str, _Kind]"] | None = None
     items: "_Kind | None" = None
 
 
@@ -99,7 +101,10 @@ def _kind(schema: Any) -> _Kind:
         return _Kind(schema)
     match schema["type"]:
         case "record":
-            fields = {field["name"]: _kind(field["type"]) for field in schema["fields"]}
+            fields: dict[str, tuple[str, _Kind]] = {}
+            for field in schema["fields"]:
+                known = (field["name"], _kind(field["type"]))
+                fields |= dict.fromkeys((field["name"], *field.get("aliases", ())), known)
             return _Kind("record", fields=fields)
         case "array":
             return _Kind("array", items=_kind(schema["items"]))
@@ -114,11 +119,13 @@ def _record(kind: _Kind, given: dict[str, Any], path: str, unknown: list[str]) -
     fields: dict[str, Any] = {}
     for name, value in given.items():
         here = f"{path}{name}"
-        expected = kind.fields.get(name)
-        if expected is None:
+        known = kind.fields.get(name)
+        if known is None:
             unknown.append(here)
-        elif value is not None:
-            fields[name] = _value(expected, value, here, unknown)
+            continue
+        own, expected = known
+        if value is not None and (name == own or own not in fields):
+            fields[own] = _value(expected, value, here, unknown)
     return fields
 
 

@@ -116,6 +116,7 @@ class Member:
         self._log_ends.start()
         self._inquiries.start()
         self._log.info("consuming", metrics=self.address, settings=settings.masked())
+        self._journal.test_mode(self._preparation.destinations, settings.test_code)
         self._source.subscribe(
             settings.topic,
             tenure_of=self._ledger.tenure_of,
@@ -209,6 +210,7 @@ class Member:
             self._pipeline.use(self._preparation)
             self._journal.metrics.configured(each.id for each in news)
             self._log.info("destinations changed", destinations=len(news))
+            self._journal.test_mode(news, self._settings.test_code)
         self._pipeline.nudge(
             self._tokens.of,
             app_secret=self._app_secret.current(),

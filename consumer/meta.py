@@ -30,6 +30,10 @@ from consumer.usage import Usage, read_usage
 ANSWER_BYTES_MAX = 1024 * 1024
 
 
+def _no_fields(_: PixelId) -> Mapping[str, str]:
+    return {}
+
+
 class Meta:
     """Sends requests to ``{graph_url}/{graph_version}/{pixel}/events``; safe for many threads."""
 
@@ -43,10 +47,12 @@ class Meta:
         token_for: Callable[[PixelId], SecretStr | None],
         app_secret: RotatingSecret,
         transport: httpx.BaseTransport | None,
+        body_fields_for: Callable[[PixelId], Mapping[str, str]] = _no_fields,
     ) -> None:
         self._base = f"{graph_url.rstrip('/')}/{graph_version}"
         self._timeout_seconds = timeout_seconds
         self._token_for = token_for
+        self._body_fields_for = body_fields_for
         self._app_secret = app_secret
         self._client = httpx.Client(
             timeout=timeout_seconds,
@@ -86,7 +92,8 @@ class Meta:
 
     def _body(self, request: Request, token: str) -> bytes:
         """The events' bytes joined: nothing is encoded a second time."""
-        extra: dict[str, str] = {"access_token": token}
+        own = self._body_fields_for(request.key.destination)
+        extra: dict[str, str] = {**own, "access_token": token}
         secret = self._app_secret.current()
         if secret is not None:
             extra["appsecret_proof"] = appsecret_proof(token, secret)

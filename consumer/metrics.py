@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.model import (
     Accepted,
     Batch,
@@ -40,26 +41,6 @@ from consumer.quality import EventQuality
 from consumer.quality_gauges import quality_series
 from consumer.usage import UsageKind
 
-STANDARD_EVENT_NAMES = (
-    "AddPaymentInfo",
-    "AddToCart",
-    "AddToWishlist",
-    "CompleteRegistration",
-    "Contact",
-    "CustomizeProduct",
-    "Donate",
-    "FindLocation",
-    "InitiateCheckout",
-    "Lead",
-    "PageView",
-    "Purchase",
-    "Schedule",
-    "Search",
-    "StartTrial",
-    "SubmitApplication",
-    "Subscribe",
-    "ViewContent",
-)
 CUSTOM = "custom"
 OTHER = "other"
 
@@ -146,8 +127,15 @@ class Metrics:
         )
         for writing in ("too_large", "failed"):
             self._dead_letter_failures.labels(writing)
-        for warning in (Reason.MISSING_USER_AGENT, Reason.MISSING_SOURCE_URL):
-            self._warnings.labels(warning.value)
+        self._test_events = Counter(
+            "conversions_test_events_total",
+            "Accepted events with a test event code, which Meta uses like all others",
+            ["destination"],
+            registry=registry,
+        )
+        gaps = (Reason.MISSING_USER_AGENT.value, Reason.MISSING_SOURCE_URL.value)
+        for warning in (*gaps, NEAR_MISS):
+            self._warnings.labels(warning)
 
     def _declare_requests(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -322,6 +310,7 @@ class Metrics:
             for verdict in _VERDICTS.values():
                 self._requests.labels(destination, verdict)
             self._request_seconds.labels(destination)
+            self._test_events.labels(destination)
         for reason in Reason:
             for label in (*self._destinations, OTHER):
                 self._dead_letters.labels(label, reason.value)
@@ -346,6 +335,8 @@ class Metrics:
         for event, _ in delivered:
             names[event.destination, event.event_name] += 1
             keys[event.destination, event.match_keys] += 1
+            if event.test_code:
+                self._test_events.labels(self._destination(event.destination)).inc()
         for (destination, event_name), count in names.items():
             self._count(destination, event_name, Outcome.ACCEPTED, count)
         for (destination, match_keys), count in keys.items():

@@ -138,6 +138,9 @@ class Reason(Enum):
     MISSING_SOURCE_URL = "missing_source_url"
     MISSING_USER_AGENT = "missing_user_agent"
     MISSING_APP_DATA = "missing_app_data"
+    MISSING_MESSAGING_CHANNEL = "missing_messaging_channel"
+    MISSING_MESSAGING_ACCOUNT = "missing_messaging_account"
+    UNFIT_MESSAGING_EVENT = "unfit_messaging_event"
     INSUFFICIENT_USER_DATA = "insufficient_user_data"
     MISSING_VALUE = "missing_value"
     MISSING_CURRENCY = "missing_currency"
@@ -181,6 +184,7 @@ class DropReason(Enum):
     NOT_PUBLIC = "not_public"
     FBCLID_WITHOUT_TIME = "fbclid_without_time"
     COLLISION = "collision"
+    NOT_FROM_CRM = "not_from_crm"
 
 
 class Dropped(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from consumer.custom_data import custom_data
-from consumer.decode import event_time_ms
+from consumer.data_processing import data_processing, is_denied
 from consumer.destinations import (
     ACTION_SOURCES,
     Destination,
@@ -20,18 +20,25 @@ from consumer.destinations import (
     OnDenied,
     OnMissingEventId,
 )
-from consumer.match_keys import is_sufficient, match_keys
+from consumer.event_names import NEAR_MISS, near_miss
+from consumer.match_keys import match_keys
 from consumer.model import Dropped, Event, PixelId, Prepared, Reason, Rejected, Suppressed
 from consumer.origin import event_id_of, header_event_id
-from consumer.wire_fields import APP_DATA, ATTRIBUTION, EVENT, ORIGINAL_EVENT, renamed
+from consumer.requirements import Unfit, require_all, website_gaps
+from consumer.wire_fields import (
+    APP_DATA,
+    ATTRIBUTION,
+    ATTRIBUTION_SETTING,
+    EVENT,
+    ORIGINAL_EVENT,
+    Table,
+    taken,
+)
 
 DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * DAY_MS
 MARGIN_MS = 10 * 60 * 1000
 """A request must *arrive* inside Meta's limit, and retries take time."""
-
-SENT_AS_NOW_MS = 60 * 1000
-HELD_UNTIL_DUE_MS = 5 * 60 * 1000
 
 
 class Preparation(NamedTuple):
@@ -49,12 +56,6 @@ class _Times(NamedTuple):
     aged: bool
 
 
-class _Unfit(Exception):
-    def __init__(self, reason: Reason, field: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.field, self.detail = reason, field, detail
-
-
 def prepare(
     event: Event, preparation: Preparation, *, now_ms: int
 ) -> Prepared | Rejected | Suppressed:
@@ -64,10 +65,10 @@ def prepare(
     try:
         destination = _destination(fields, preparation.destinations)
         event_name = _event_name(fields)
-        if destination.on_denied is OnDenied.SUPPRESS and _denied(fields):
+        if destination.on_denied is OnDenied.SUPPRESS and is_denied(fields):
             return Suppressed(event.record, destination.id, event_name)
         return _prepared(event, preparation, destination, event_name, now_ms)
-    except _Unfit as unfit:
+    except Unfit as unfit:
         return Rejected(
             record=event.record,
             reason=unfit.reason,
@@ -99,33 +100,27 @@ def _prepared(
         today=datetime.fromtimestamp(now_ms / 1000, UTC).date(),
         website=action_source == "website",
     )
-    if not is_sufficient(keys.user_data):
-        raise _Unfit(
-            Reason.INSUFFICIENT_USER_DATA,
-            "user",
-            "too little is known of the person: Meta needs more than a name's half, "
-            "a region or a user agent",
-        )
-    warnings = _website_gaps(fields, keys.user_data, action_source, destination)
     dropped: list[Dropped] = [*keys.dropped]
     custom = custom_data(fields, from_crm=from_crm, dropped=dropped)
-    if event_name == "Purchase":
-        _require_price(custom, fields)
     body: dict[str, Any] = {
         "event_name": event_name,
         "event_time": times.event_time_ms // 1000,
         "event_id": event_id,
         "action_source": action_source,
-        **renamed(fields, EVENT),
+        **taken(fields, EVENT, "", dropped),
         "user_data": keys.user_data,
     }
     if custom:
         body["custom_data"] = custom
-    _add_rare(body, fields, action_source)
+    _add_rare(body, fields, dropped)
+    require_all(body, fields)
+    warnings = website_gaps(body, strict=destination.strict)
+    if near_miss(event_name) is not None:
+        warnings += (NEAR_MISS,)
     encoded = orjson.dumps(body)
     if len(encoded) > preparation.body_bytes_max:
         detail = f"{len(encoded)} bytes are more than a request may hold"
-        raise _Unfit(Reason.EVENT_TOO_LARGE, "customData", detail)
+        raise Unfit(Reason.EVENT_TOO_LARGE, "customData", detail)
     return Prepared(
         record=event.record,
         destination=destination.id,
@@ -154,18 +149,18 @@ def _destination(fields: Mapping[str, Any], destinations: Destinations) -> Desti
         if destinations.only is not None:
             return destinations.only
         detail = "destinationId is empty, and there is not exactly one destination to assume"
-        raise _Unfit(Reason.MISSING_DESTINATION, "destinationId", detail)
+        raise Unfit(Reason.MISSING_DESTINATION, "destinationId", detail)
     destination = destinations.get(PixelId(given))
     if destination is None:
         detail = "destinationId names none of the configured destinations"
-        raise _Unfit(Reason.UNKNOWN_DESTINATION, "destinationId", detail)
+        raise Unfit(Reason.UNKNOWN_DESTINATION, "destinationId", detail)
     return destination
 
 
 def _event_name(fields: Mapping[str, Any]) -> str:
     name = fields.get("eventName")
     if not isinstance(name, str) or not name.strip():
-        raise _Unfit(Reason.MISSING_EVENT_NAME, "eventName", "eventName is empty")
+        raise Unfit(Reason.MISSING_EVENT_NAME, "eventName", "eventName is empty")
     return name
 
 
@@ -177,7 +172,7 @@ def _event_id(event: Event, destination: Destination) -> str:
         and header_event_id(event.record) is None
     ):
         detail = "eventId is empty, and this destination is configured to reject that"
-        raise _Unfit(Reason.MISSING_EVENT_ID, "eventId", detail)
+        raise Unfit(Reason.MISSING_EVENT_ID, "eventId", detail)
     return event_id_of(event.record, given)
 
 
@@ -186,12 +181,12 @@ def _action_source(fields: Mapping[str, Any], destination: Destination) -> tuple
     given = _text(fields, "actionSource") or destination.action_source
     if not given:
         detail = "actionSource is empty, and the destination has no default"
-        raise _Unfit(Reason.MISSING_ACTION_SOURCE, "actionSource", detail)
+        raise Unfit(Reason.MISSING_ACTION_SOURCE, "actionSource", detail)
     name = given.lower()
     source = destination.action_sources.get(name, name)
     if source not in ACTION_SOURCES:
         detail = "actionSource is neither one of Meta's nor an alias of the destination's"
-        raise _Unfit(Reason.UNKNOWN_ACTION_SOURCE, "actionSource", detail)
+        raise Unfit(Reason.UNKNOWN_ACTION_SOURCE, "actionSource", detail)
     return source, name == "crm"
 
 
@@ -199,17 +194,17 @@ def _times(
     given_ms: int | None, action_source: str, destination: Destination, now_ms: int
 ) -> _Times:
     if given_ms is None:
-        raise _Unfit(Reason.MISSING_EVENT_TIME, "eventTime", "eventTime is missing or no time")
+        raise Unfit(Reason.MISSING_EVENT_TIME, "eventTime", "eventTime is missing or no time")
     store = action_source == "physical_store"
     days = destination.store_max_age_days if store else destination.max_age_days
     age_ms = now_ms - given_ms
     if age_ms > days * DAY_MS - MARGIN_MS:
         detail = f"the event is older than the {days:g} days that Meta takes it for"
-        raise _Unfit(Reason.EVENT_TOO_OLD, "eventTime", detail)
-    if age_ms < -HELD_UNTIL_DUE_MS:
-        detail = "eventTime is more than 5 minutes in the future"
-        raise _Unfit(Reason.EVENT_TIME_IN_FUTURE, "eventTime", detail)
-    held = age_ms < -SENT_AS_NOW_MS
+        raise Unfit(Reason.EVENT_TOO_OLD, "eventTime", detail)
+    if age_ms < -1000 * destination.future_max_seconds:
+        detail = f"eventTime is more than {destination.future_max_seconds:g} s in the future"
+        raise Unfit(Reason.EVENT_TIME_IN_FUTURE, "eventTime", detail)
+    held = age_ms < -1000 * destination.future_as_now_seconds
     return _Times(
         event_time_ms=given_ms if held else min(given_ms, now_ms),
         due_at_ms=given_ms if held else 0,
@@ -218,80 +213,29 @@ def _times(
     )
 
 
-def _website_gaps(
-    fields: Mapping[str, Any],
-    user_data: Mapping[str, Any],
-    action_source: str,
-    destination: Destination,
-) -> tuple[str, ...]:
-    """Meta asks for both on website events, but takes them without (observed): said, not
-    enforced, unless the destination is strict."""
-    if action_source != "website":
-        return ()
-    gaps: list[str] = []
-    if "client_user_agent" not in user_data:
-        gaps.append(Reason.MISSING_USER_AGENT.value)
-        if destination.strict:
-            detail = "a website event without user.userAgent, and the destination is strict"
-            raise _Unfit(Reason.MISSING_USER_AGENT, "user.userAgent", detail)
-    if not fields.get("sourceUrl"):
-        gaps.append(Reason.MISSING_SOURCE_URL.value)
-        if destination.strict:
-            detail = "a website event without sourceUrl, and the destination is strict"
-            raise _Unfit(Reason.MISSING_SOURCE_URL, "sourceUrl", detail)
-    return tuple(gaps)
+def _add_rare(body: dict[str, Any], fields: Mapping[str, Any], dropped: list[Dropped]) -> None:
+    """What few events have: each record of it under Meta's name, when anything of it is sound."""
+    get = fields.get
+    for ours, metas, table in _RARE:
+        given = get(ours)
+        if given is not None and isinstance(given, Mapping):
+            if found := taken(given, table, f"{ours}.", dropped):
+                body[metas] = found
+            if ours == "attribution":
+                _add_attribution_setting(body, given, dropped)
+    if get("dataProcessing") is not None or get("consent") is not None:
+        body.update(data_processing(fields, dropped))
 
 
-def _require_price(custom: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
-    if "value" not in custom:
-        how = "missing" if fields.get("value") is None else "negative or no number"
-        detail = f"a Purchase needs a value, and it is {how}"
-        raise _Unfit(Reason.MISSING_VALUE, "value", detail)
-    if "currency" not in custom:
-        how = "no ISO 4217 code" if fields.get("currency") else "missing"
-        detail = f"a Purchase needs a currency, and it is {how}"
-        raise _Unfit(Reason.MISSING_CURRENCY, "currency", detail)
+def _add_attribution_setting(
+    body: dict[str, Any], attribution: Mapping[str, Any], dropped: list[Dropped]
+) -> None:
+    if setting := taken(attribution, ATTRIBUTION_SETTING, "attribution.", dropped):
+        body.setdefault("attribution_data", {})["attribution_setting"] = setting
 
 
-def _denied(fields: Mapping[str, Any]) -> bool:
-    consent = fields.get("consent")
-    if not isinstance(consent, Mapping):
-        return False
-    answers = (consent.get("adUserData"), consent.get("adPersonalization"))
-    return any(answer is not None and answer != "GRANTED" for answer in answers)
-
-
-def _add_rare(body: dict[str, Any], fields: Mapping[str, Any], action_source: str) -> None:
-    app = fields.get("appData")
-    app_data = renamed(app, APP_DATA) if isinstance(app, Mapping) else {}
-    if action_source == "app":
-        extinfo = app_data.get("extinfo")
-        if not isinstance(extinfo, list) or len(extinfo) != 16 or not extinfo[0] or not extinfo[4]:
-            detail = "an app event needs appData.extinfo: 16 positions, version and system given"
-            raise _Unfit(Reason.MISSING_APP_DATA, "appData.extinfo", detail)
-    if app_data:
-        body["app_data"] = app_data
-    original = fields.get("originalEvent")
-    if isinstance(original, Mapping):
-        body["original_event_data"] = renamed(original, ORIGINAL_EVENT)
-        original_ms = event_time_ms(original.get("eventTime"), 0)
-        if original_ms is not None:
-            body["original_event_data"]["event_time"] = original_ms // 1000
-    attribution = fields.get("attribution")
-    if isinstance(attribution, Mapping):
-        body["attribution_data"] = renamed(attribution, ATTRIBUTION)
-    _add_data_processing(body, fields)
-
-
-def _add_data_processing(body: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    """Limited data use, asked for by the publisher or because consent was denied."""
-    given = fields.get("dataProcessing")
-    denied = _denied(fields)
-    if not isinstance(given, Mapping) and not denied:
-        return
-    chosen: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    options = chosen.get("options") or []
-    body["data_processing_options"] = ["LDU"] if denied else options
-    if body["data_processing_options"]:
-        body["data_processing_options_country"] = chosen.get("country") or 0
-        body["data_processing_options_state"] = chosen.get("state") or 0
+_RARE: tuple[tuple[str, str, Table], ...] = (
+    ("appData", "app_data", APP_DATA),
+    ("originalEvent", "original_event_data", ORIGINAL_EVENT),
+    ("attribution", "attribution_data", ATTRIBUTION),
+)

@@ -16,9 +16,10 @@ import orjson
 
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import DestinationsError
+from consumer.event_names import STANDARD_EVENT_NAMES
 from consumer.match_key_coverage import coverage_of, group_json
 from consumer.meta import GraphReader
-from consumer.metrics import CUSTOM, STANDARD_EVENT_NAMES
+from consumer.metrics import CUSTOM
 from consumer.model import PixelId
 from consumer.pixel_figures import PixelFigures, of_each
 from consumer.pixel_stats import hours_before

@@ -10,6 +10,7 @@ it likes. Where no such plan is possible, Avro's own schema resolution is used.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,17 +18,18 @@ from typing import Any
 import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
-Convert = Callable[[Any], Any]
+from consumer.schema_bounds import Unbounded, check_bounded
+from consumer.schema_units import matching_field, plain, rescale, time_per_ms, units_within
 
-_NODES_MAX = 50_000
+Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """How records of one writer's schema are read.
 
-    ``reader`` is None when the writer's schema alone suffices and ``convert`` (None: nothing
-    to do) makes our names and types of what was read. ``time_per_ms`` is how many units of the
+    ``reader`` is None when the writer's schema alone suffices. ``convert`` (None: nothing to do)
+    makes our names, types and units of what was read. ``time_per_ms`` is how many units of the
     writer's event time make a millisecond; 0 says that the writer named no unit.
     """
 
@@ -64,23 +66,30 @@ def plan_reading(schema: Any) -> ReadPlan | UnusableSchema:
     """
     try:
         named: dict[str, Any] = {}
-        writer = fastavro.parse_schema(_plain(schema), named)
-        _nodes(writer, named, (), {})
+        writer = fastavro.parse_schema(plain(schema), named)
+        check_bounded(writer, named)
         return _plan(schema, writer, named)
-    except (_Unbounded, SchemaParseException) as error:
+    except (Unbounded, SchemaParseException) as error:
         return UnusableSchema(f"the schema cannot be used: {error}")
     except Exception as error:  # whatever a publisher may have registered: it is only data
         return UnusableSchema(f"the schema cannot be used: {type(error).__name__}")
 
 
 def _plan(schema: Any, writer: Any, named: Mapping[str, Any]) -> ReadPlan:
-    time_per_ms = _time_per_ms(schema)
+    per_ms = time_per_ms(schema)
     ours = _our_schema()
+    reader, convert = None, None
     try:
         convert = _plan_type(ours, writer, named)
     except _NoPlanError:
-        return ReadPlan(writer=writer, reader=ours, convert=None, time_per_ms=time_per_ms)
-    return ReadPlan(writer=writer, reader=None, convert=convert, time_per_ms=time_per_ms)
+        reader = ours
+    if units := units_within(ours, writer, named):
+        convert = _in_turn(convert, lambda values: rescale(values, units))
+    return ReadPlan(writer=writer, reader=reader, convert=convert, time_per_ms=per_ms)
+
+
+def _in_turn(first: Convert | None, second: Convert) -> Convert:
+    return second if first is None else lambda values: second(first(values))
 
 
 class BranchError(ValueError):
@@ -91,94 +100,9 @@ class _NoPlanError(Exception):
     """Our field cannot be taken from the writer's by a conversion of ours."""
 
 
-class _Unbounded(Exception):
-    """Reading by this schema has no bound."""
-
-
 @cache
 def _our_schema() -> Any:
-    return fastavro.parse_schema(_plain(event_schema()))
-
-
-def _plain(schema: Any) -> Any:
-    """The schema without logical types, but for decimals: a ``datetime`` per record costs more
-    than the whole plan, and a plain long is what we want."""
-    if isinstance(schema, list):
-        return [_plain(branch) for branch in schema]
-    if not isinstance(schema, dict):
-        return schema
-    keep = schema.get("logicalType") == "decimal"
-    return {
-        key: value if key == "default" else _plain(value)
-        for key, value in schema.items()
-        if keep or key != "logicalType"
-    }
-
-
-def _time_per_ms(schema: Any) -> int:
-    if isinstance(schema, list):
-        return max(map(_time_per_ms, schema), default=0)
-    fields = schema.get("fields", ()) if isinstance(schema, dict) else ()
-    for candidate in fields:
-        if "eventTime" in (candidate["name"], *candidate.get("aliases", ())):
-            return _unit(candidate["type"])
-    return 0
-
-
-def _unit(kind: Any) -> int:
-    for branch in kind if isinstance(kind, list) else [kind]:
-        logical = branch.get("logicalType", "") if isinstance(branch, dict) else ""
-        for ending, per_ms in (("-millis", 1), ("-micros", 1_000), ("-nanos", 1_000_000)):
-            if logical.endswith("timestamp" + ending):
-                return per_ms
-    return 0
-
-
-def _nodes(
-    schema: Any, named: Mapping[str, Any], inside: tuple[str, ...], known: dict[str, int]
-) -> int:
-    """How many values one event of this schema holds at most, arrays and maps counted as one."""
-    if isinstance(schema, list):
-        return sum(_nodes(branch, named, inside, known) for branch in schema)
-    if isinstance(schema, str):
-        if schema in inside:
-            raise _Unbounded(f"{schema} contains itself")
-        if schema not in named:
-            return 1
-        if schema not in known:
-            known[schema] = _nodes(named[schema], named, inside, known)
-        return known[schema]
-    match schema["type"]:
-        case "record" | "error":
-            within = (*inside, schema["name"])
-            count = 1 + sum(_nodes(f["type"], named, within, known) for f in schema["fields"])
-            if count > _NODES_MAX:
-                raise _Unbounded(f"one event would hold more than {_NODES_MAX} values")
-            return count
-        case "array":
-            if _takes_no_bytes(schema["items"], named):
-                raise _Unbounded("an array of items that take no bytes")
-            return 1 + _nodes(schema["items"], named, inside, known)
-        case "map":
-            return 1 + _nodes(schema["values"], named, inside, known)
-        case nested if isinstance(nested, dict | list):
-            return _nodes(nested, named, inside, known)
-        case _:
-            return 1
-
-
-def _takes_no_bytes(schema: Any, named: Mapping[str, Any]) -> bool:
-    if isinstance(schema, str):
-        return schema == "null" or (schema in named and _takes_no_bytes(named[schema], named))
-    if isinstance(schema, list):
-        return False  # a union has at least its branch's number
-    match schema["type"]:
-        case "record" | "error":
-            return all(_takes_no_bytes(entry["type"], named) for entry in schema["fields"])
-        case "fixed":
-            return bool(schema["size"] == 0)
-        case other:
-            return bool(other == "null")
+    return fastavro.parse_schema(plain(event_schema()))
 
 
 def _plan_type(ours: Any, theirs: Any, named: Mapping[str, Any]) -> Convert | None:
@@ -211,9 +135,14 @@ def _without_null(schema: Any) -> Any:
 _PRIMITIVES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
     "long": int,
-    "double": (int, float),
+    "double": (int, float, Decimal),
     "boolean": bool,
 }
+
+
+def _number(value: Decimal) -> float:
+    """A decimal, of whatever precision, as the number that it is to six places."""
+    return round(float(value), 6)
 
 
 def _plan_union(wanted: Any, branches: list[Any], named: Mapping[str, Any]) -> Convert:
@@ -227,7 +156,7 @@ def _plan_union(wanted: Any, branches: list[Any], named: Mapping[str, Any]) -> C
         if value is None or (
             isinstance(value, fitting) and isinstance(value, bool) == (kind == "boolean")
         ):
-            return value
+            return _number(value) if isinstance(value, Decimal) else value
         raise BranchError
 
     return check
@@ -249,7 +178,9 @@ def _plan_concrete(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert
                 return None
             return lambda values: {key: entry(value) for key, value in values.items()}
         case "double", "bytes" | "fixed" if decimal:
-            return float
+            return _number
+        case "long", "bytes" | "fixed" if decimal and not given.get("scale"):
+            return int
         case "double", "float" | "double" | "int" | "long":
             return None
         case "long", "int" | "long":
@@ -267,7 +198,7 @@ def _plan_concrete(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert
 def _plan_record(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert | None:
     steps: list[tuple[str, str, Convert | None]] = []
     for entry in wanted["fields"]:
-        source = _matching_field(entry, given["fields"])
+        source = matching_field(entry, given["fields"])
         if source is None:
             if "default" not in entry:
                 raise _NoPlanError
@@ -285,11 +216,3 @@ def _plan_record(wanted: Any, given: Any, named: Mapping[str, Any]) -> Convert |
         }
 
     return read
-
-
-def _matching_field(entry: Any, candidates: list[Any]) -> Any:
-    names = {entry["name"], *entry.get("aliases", ())}
-    by_name = next((field for field in candidates if field["name"] in names), None)
-    return by_name or next(
-        (field for field in candidates if names & set(field.get("aliases", ()))), None
-    )

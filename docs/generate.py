@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from event_page import event_page
+
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (
     CONSUMER_DEFAULTS,
@@ -41,6 +43,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "configuration.md": configuration(),
         DOCS / "errors.md": errors(),
+        DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 

@@ -10,10 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer import wire_fields
-from consumer.custom_data import QUANTITY_MAX, currency, custom_data, money
+from consumer.custom_data import custom_data
 from consumer.model import Dropped, DropReason
 from consumer.schema_plan import event_schema
-from consumer.wire_fields import renamed
+from consumer.wire_fields import WireField, taken
+from consumer.wire_values import (
+    CONTENT_TYPES,
+    CUSTOMER_SEGMENTS,
+    DELIVERY_CATEGORIES,
+    QUANTITY_MAX,
+    currency,
+    money,
+    nothing,
+)
 
 MALFORMED, COLLISION = DropReason.MALFORMED, DropReason.COLLISION
 INFINITE = float("inf")
@@ -221,6 +230,142 @@ def test_an_event_of_a_crm_says_so_when_it_knows_its_lead(
     assert (data.get("event_source"), data.get("lead_event_source")) == sent
 
 
+def test_the_crm_of_an_event_that_comes_from_none_is_told_as_left_out() -> None:
+    assert made({"leadEventSource": "HubSpot"}) == (
+        {},
+        [Dropped("leadEventSource", DropReason.NOT_FROM_CRM)],
+    )
+
+
+def test_the_crm_of_a_lead_is_not_overwritten_by_a_free_property() -> None:
+    free = {"event_source": "shop", "lead_event_source": "mine"}
+
+    data, dropped = made({"leadEventSource": "HubSpot", "customData": free}, from_crm=True)
+
+    assert data == {"event_source": "crm", "lead_event_source": "HubSpot"}
+    assert dropped == [Dropped("customData", COLLISION)] * 2
+    assert made({"customData": free}) == (free, [])
+
+
+NAMED_BY_META: list[tuple[str, Any, Any]] = [
+    ("value", 12, 12),
+    ("value", 0.1 + 0.2, 0.3),
+    ("value", "12", None),
+    ("value", True, None),
+    ("value", -1, None),
+    ("currency", "usd", "USD"),
+    ("currency", 1, None),
+    ("predicted_ltv", "3", None),
+    ("num_items", 3, 3),
+    ("num_items", "3", None),
+    ("num_items", 2.5, None),
+    ("order_id", "o1", "o1"),
+    ("order_id", 17, "17"),
+    ("order_id", True, None),
+    ("order_id", {"a": 1}, None),
+    ("content_type", "Product", "product"),
+    ("content_type", "banana", None),
+    ("content_ids", ["a", "b"], ["a", "b"]),
+    ("content_ids", "a", None),
+    ("content_ids", [1], ["1"]),
+    ("content_ids", [1.5], None),
+    ("delivery_category", "by_drone", None),
+    ("customer_segmentation", "existing_customer_to_business", "existing_customer_to_business"),
+    ("customer_segmentation", "friend", None),
+    ("contents", [{"id": "a", "item_price": 0.1 + 0.2}], [{"id": "a", "item_price": 0.3}]),
+    ("contents", "a", None),
+    ("contents", [], None),
+    ("contents", ["a"], None),
+    ("contents", [{}], None),
+    ("contents", [{"id": "a", "colour": "red"}], None),
+    ("contents", [{"id": 1}], [{"id": "1"}]),
+    ("contents", [{"id": {}}], None),
+    ("status", True, True),
+    ("status", {}, None),
+    ("event_source", "shop", "shop"),
+    ("event_source", {}, None),
+    ("lead_event_source", 1.5, None),
+    ("contents", [{"id": "a", "quantity": "2"}], None),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "sent"), NAMED_BY_META)
+def test_a_free_property_under_a_name_of_metas_must_be_what_meta_takes_there(
+    name: str, given: Any, sent: Any
+) -> None:
+    """One property of a wrong type would have a thousand events refused."""
+    for field, value in (
+        ("customData", {name: given}),
+        ("customDataJson", json.dumps({name: given})),
+    ):
+        data, dropped = made({field: value})
+
+        assert data == ({} if sent is None else {name: sent})
+        assert dropped == ([Dropped(field, MALFORMED)] if sent is None else [])
+
+
+CLOSED: list[tuple[str, str, tuple[str, ...]]] = [
+    ("contentType", "content_type", CONTENT_TYPES),
+    ("deliveryCategory", "delivery_category", DELIVERY_CATEGORIES),
+    ("customerSegmentation", "customer_segmentation", CUSTOMER_SEGMENTS),
+]
+
+
+@pytest.mark.parametrize(("ours", "metas", "words"), CLOSED)
+def test_of_a_closed_list_of_metas_only_its_words_are_sent(
+    ours: str, metas: str, words: tuple[str, ...]
+) -> None:
+    for word in words:
+        assert made({ours: f" {word.upper()} "}) == ({metas: word}, [])
+    for other in ("something else", words[0] + "s", 5, ["product"]):
+        assert made({ours: other}) == ({}, [Dropped(ours, MALFORMED)])
+
+
+def test_the_closed_list_of_segments_has_the_nine_of_metas_page() -> None:
+    assert len(set(CUSTOMER_SEGMENTS)) == 9
+    assert "existing_customer_to_product_area" in CUSTOMER_SEGMENTS
+
+
+@pytest.mark.parametrize(
+    ("fields", "dropped"),
+    [
+        ({"numItems": -1}, "numItems"),
+        ({"numItems": QUANTITY_MAX + 1}, "numItems"),
+        ({"numItems": True}, "numItems"),
+        ({"contentIds": "sku_1"}, "contentIds"),
+        ({"contentIds": [5.5]}, "contentIds"),
+        ({"contentIds": [""]}, "contentIds"),
+        ({"orderId": 5.5}, "orderId"),
+        ({"status": 1}, "status"),
+        ({"items": "sku_1"}, "items"),
+        ({"items": [{}]}, "items"),
+        ({"items": [{"id": ""}]}, "items"),
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_dropped_by_its_name(
+    fields: dict[str, Any], dropped: str
+) -> None:
+    assert made(fields) == ({}, [Dropped(dropped, MALFORMED)])
+
+
+def test_an_item_of_a_wrong_kind_costs_its_field() -> None:
+    item = {"id": "a", "deliveryCategory": "by_drone", "brand": 5.5, "quantity": 1.5}
+
+    assert made({"items": [item]}) == (
+        {
+            "contents": [{"id": "a"}],
+            "content_type": "product",
+            "num_items": 1,
+            "content_ids": ["a"],
+        },
+        [
+            Dropped("items.quantity", MALFORMED),
+            Dropped("items.brand", MALFORMED),
+            Dropped("items.deliveryCategory", MALFORMED),
+        ],
+    )
+
+
 def test_free_properties_are_merged_from_all_three_places() -> None:
     fields = {
         "customData": {"plan": "gold", "nested": {"deep": [1, None]}},
@@ -303,11 +448,20 @@ def test_whatever_money_and_free_properties_hold_json_can_say_it(fields: dict[st
 
 
 def test_renaming_leaves_out_what_is_null_or_empty_and_keeps_false_and_zero() -> None:
-    names = (("a", "x"), ("b", "y"), ("c", "z"), ("d", "v"), ("e", "w"), ("f", "u"))
+    table = tuple(
+        WireField(ours, metas, kind, nothing)
+        for ours, metas, kind in (
+            *(("a", "x", str), ("b", "y", str), ("c", "z", list), ("d", "v", int)),
+            *(("e", "w", bool), ("f", "u", str), ("h", "t", str)),
+        )
+    )
+    fields: dict[str, Any] = {"a": None, "b": "", "c": [], "d": 0, "e": False, "g": 1, "h": 1}
+    dropped: list[Dropped] = []
 
-    found = renamed({"a": None, "b": "", "c": [], "d": 0, "e": False, "g": 1}, names)
+    found = taken(fields, table, "here.", dropped)
 
-    assert found == {"v": 0, "w": False}
+    assert found == {"z": [], "v": 0, "w": False}
+    assert dropped == [Dropped("here.h", MALFORMED)]
 
 
 def test_each_name_of_ours_is_in_the_schema_and_each_of_metas_is_snake_case() -> None:
@@ -321,15 +475,15 @@ def test_each_name_of_ours_is_in_the_schema_and_each_of_metas_is_snake_case() ->
     tables = [
         (wire_fields.EVENT, set(fields)),
         (wire_fields.CUSTOM_DATA, set(fields)),
-        (wire_fields.MONEY, set(fields)),
         (wire_fields.ITEM, inside("items")),
         (wire_fields.APP_DATA, inside("appData")),
         (wire_fields.ORIGINAL_EVENT, inside("originalEvent")),
         (wire_fields.ATTRIBUTION, inside("attribution")),
+        (wire_fields.ATTRIBUTION_SETTING, inside("attribution")),
     ]
     for table, known in tables:
-        assert {ours for ours, _ in table} <= known
-        theirs = [metas for _, metas in table]
+        assert {field.ours for field in table} <= known
+        theirs = [field.metas for field in table]
         assert len(theirs) == len(set(theirs))
         assert all(re.fullmatch("[a-z_]+", metas) for metas in theirs)
 

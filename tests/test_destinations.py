@@ -42,6 +42,10 @@ FULL = """
   actionSources: {Kiosk: physical_store, app: app}
   maxAgeDays: 2.5
   storeMaxAgeDays: 30
+  futureAsNowSeconds: 5
+  futureMaxSeconds: 900
+  partnerAgent: shop_platform
+  namespaceId: 4242
   onDenied: suppress
   missingEventId: reject
   strict: true
@@ -79,6 +83,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert destination.missing_event_id is OnMissingEventId.REJECT
     assert destination.strict is True
     assert (destination.max_age_days, destination.store_max_age_days) == (2.5, 30.0)
+    assert (destination.future_as_now_seconds, destination.future_max_seconds) == (5.0, 900.0)
+    assert destination.body_fields == {"partner_agent": "shop_platform", "namespace_id": "4242"}
 
 
 def test_an_id_is_enough(tmp_path: Path) -> None:
@@ -96,6 +102,8 @@ def test_an_id_is_enough(tmp_path: Path) -> None:
     assert destination.missing_event_id is OnMissingEventId.DERIVE
     assert destination.strict is False
     assert (destination.max_age_days, destination.store_max_age_days) == (7.0, 62.0)
+    assert (destination.future_as_now_seconds, destination.future_max_seconds) == (60.0, 300.0)
+    assert destination.body_fields == {}
 
 
 @pytest.mark.parametrize(
@@ -178,6 +186,8 @@ def test_a_mistake_about_the_file_is_told_in_one_sentence(text: str, problem: st
 
 
 AGE = "must be a number of days above 0 and up to"
+AHEAD = "must be a number of seconds from"
+AGENT = "must be a name of up to 22 characters without spaces, two letters at least"
 UNKNOWN = "is no key of a destination"
 TOKEN = "does not belong here; put the token into a file and name it accessTokenFile"
 
@@ -201,6 +211,12 @@ TOKEN = "does not belong here; put the token into a file and name it accessToken
         ("maxAgeDays", "nan", f"{AGE} 7, Meta's limit"),
         ("maxAgeDays", "0", f"{AGE} 7, Meta's limit"),
         ("storeMaxAgeDays", "63", f"{AGE} 62, Meta's limit"),
+        ("futureMaxSeconds", "3601", f"{AHEAD} 0 to 3600, which is an hour"),
+        ("futureAsNowSeconds", "-1", f"{AHEAD} 0 to 3600, which is an hour"),
+        ("partnerAgent", "a" * 23, AGENT),
+        ("partnerAgent", "1a2", AGENT),
+        ("partnerAgent", "my shop", AGENT),
+        ("namespaceId", "shop", "must be the digits of an id"),
         ("onDenied", "drop", "must be ldu or suppress"),
         ("missingEventId", "no", "must be derive or reject"),
         ("strict", "maybe", "must be true or false"),
@@ -215,6 +231,13 @@ TOKEN = "does not belong here; put the token into a file and name it accessToken
 )
 def test_a_mistake_about_a_key_is_told_in_one_sentence(key: str, value: str, problem: str) -> None:
     assert mistakes(f"- {{id: 7, {key}: {value}}}") == (f"destination 7: {key} {problem}",)
+
+
+@pytest.mark.parametrize("agent", ["ab", "a1b", "1-shop_platform_v2.0", "x" * 22])
+def test_an_agent_of_two_letters_and_fewer_than_23_characters_is_one(agent: str) -> None:
+    only = parse_destinations(f"- {{id: 7, partnerAgent: '{agent}'}}", Path()).only
+    assert only is not None
+    assert only.body_fields == {"partner_agent": agent}
 
 
 @pytest.mark.parametrize(
@@ -255,6 +278,20 @@ def test_no_value_shows_in_a_mistake(text: str) -> None:
 
 
 # --- where they come from ---
+
+
+def test_what_a_destination_adds_to_a_request_changes_with_its_file() -> None:
+    def destinations(agent: str) -> Destinations:
+        return parse_destinations(f"- {{id: 1, partnerAgent: {agent}}}\n- id: 2", Path())
+
+    tokens = Tokens(
+        destinations=destinations("first"), shared=RotatingSecret(value=None, path=None)
+    )
+    assert tokens.body_fields_of(PixelId("1")) == {"partner_agent": "first"}
+    assert tokens.body_fields_of(OTHER) == tokens.body_fields_of(PixelId("3")) == {}
+
+    tokens.use(destinations("second"))
+    assert tokens.body_fields_of(PixelId("1")) == {"partner_agent": "second"}
 
 
 def test_without_configuration_every_numeric_id_has_default_rules() -> None:

@@ -132,6 +132,15 @@ def test_fields_that_the_schema_lacks_are_told_by_their_path() -> None:
     assert found.fields["items"] == [{"id": "a"}]
 
 
+def test_an_alias_of_the_schema_is_read_as_our_own_name_which_wins() -> None:
+    items = [{"title": "Hat"}, {"title": "Hat", "name": "Cap"}, {"name": "Cap", "title": "Hat"}]
+
+    found = read(line(items=items))
+
+    assert found.fields["items"] == [{"name": "Hat"}, {"name": "Cap"}, {"name": "Cap"}]
+    assert found.unknown == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "wanted"),
     [

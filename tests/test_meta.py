@@ -6,9 +6,10 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -78,6 +79,7 @@ def meta(
     app_secret: RotatingSecret | None = None,
     graph_url: str = "https://graph.example.com/",
     timeout_seconds: float = 5.0,
+    body_fields: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Meta:
     secret = SecretStr(token) if token is not None else None
     return Meta(
@@ -88,6 +90,7 @@ def meta(
         token_for=lambda pixel: secret if pixel == PIXEL else None,
         app_secret=app_secret or RotatingSecret(value=None, path=None),
         transport=httpx.MockTransport(answer) if answer is not None else None,
+        body_fields_for=lambda pixel: body_fields.get(pixel, {}),
     )
 
 
@@ -147,6 +150,17 @@ def test_a_test_code_applies_to_the_whole_request() -> None:
     meta(accepting(sent)).post(request(test_code="TEST1"))
 
     assert json.loads(sent[0].content)["test_event_code"] == "TEST1"
+
+
+def test_what_a_destination_asks_for_is_in_each_body_and_never_in_place_of_the_token() -> None:
+    sent: list[httpx.Request] = []
+    own = {"partner_agent": "shop_1", "namespace_id": "77", "access_token": "of the file"}
+
+    meta(accepting(sent), body_fields={PIXEL: own}).post(request())
+
+    found = json.loads(sent[0].content)
+    assert (found["partner_agent"], found["namespace_id"]) == ("shop_1", "77")
+    assert found["access_token"] == TOKEN
 
 
 def test_an_app_secret_proves_itself_with_each_call_and_may_change(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.metrics import STANDARD_EVENT_NAMES, Metrics, Outcome
+from consumer.event_names import STANDARD_EVENT_NAMES
+from consumer.metrics import Metrics, Outcome
 from consumer.model import (
     Accepted,
     Batch,
@@ -79,12 +80,13 @@ def prepared(
     match_keys: tuple[str, ...] = (),
     dropped: tuple[Dropped, ...] = (),
     warnings: tuple[str, ...] = (),
+    test_code: str | None = None,
 ) -> Prepared:
     record = Record(TopicPartition("events", 0), 0, 0, None, b"", (), 1)
     return Prepared(
         record=record,
         destination=destination,
-        test_code=None,
+        test_code=test_code,
         event_name=event_name,
         event_id="e",
         event_time_ms=0,
@@ -113,6 +115,7 @@ def test_counters_of_configured_destinations_stand_at_zero() -> None:
     for destination, verdict in product((ONE, TWO), VERDICTS):
         assert house.value("requests_total", destination=destination, outcome=verdict) == 0
         assert house.value("request_seconds_count", destination=destination) == 0
+        assert house.value("test_events_total", destination=destination) == 0
     for label, reason in product((str(ONE), str(TWO), "other"), Reason):
         assert house.value("dead_letters_total", destination=label, reason=reason.value) == 0
 
@@ -127,7 +130,10 @@ def test_counters_without_a_destination_stand_at_zero() -> None:
         "kafka_rebalances_total": ("kind", ["assigned", "revoked", "lost"]),
         "kafka_errors_total": ("kind", ["unreachable", "other"]),
         "dead_letter_failures_total": ("writing", ["too_large", "failed"]),
-        "event_warnings_total": ("warning", ["missing_user_agent", "missing_source_url"]),
+        "event_warnings_total": (
+            "warning",
+            ["missing_user_agent", "missing_source_url", "event_name_near_miss"],
+        ),
     }
     for name, (label, values) in closed.items():
         for each in values:
@@ -370,3 +376,13 @@ def test_the_standard_names_are_metas_and_each_once() -> None:
         "Subscribe",
         "ViewContent",
     }
+
+
+def test_accepted_events_with_a_test_code_are_counted_apart() -> None:
+    house = House(ONE, TWO)
+    marked, live = prepared(test_code="TEST1"), prepared()
+
+    house.metrics.delivered([Delivered(each, None) for each in (marked, live, marked)])
+
+    assert house.value("test_events_total", destination=ONE) == 2
+    assert house.value("test_events_total", destination=TWO) == 0

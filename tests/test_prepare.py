@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from consumer.destinations import Destinations, parse_destinations
+from consumer.event_names import MESSAGING_EVENT_NAMES
 from consumer.model import (
     Dropped,
     DropReason,
@@ -151,6 +152,13 @@ def test_the_example_of_the_mission_becomes_exactly_what_meta_asks_for() -> None
 EXTINFO = ["a2", "", "", "", "13.4.1", *[""] * 11]
 PURCHASE = {"eventName": "Purchase", "value": 1.0, "currency": "EUR"}
 
+MESSAGE: dict[str, Any] = {
+    "actionSource": "business_messaging",
+    "messagingChannel": "whatsapp",
+    "eventName": "LeadSubmitted",
+    "user": {"email": CANARY, "pageId": "1234567890"},
+}
+
 REJECTIONS: list[tuple[Reason, str, dict[str, Any], str]] = [
     (Reason.MISSING_EVENT_NAME, "eventName", {"eventName": None}, ""),
     (Reason.MISSING_EVENT_NAME, "eventName", {"eventName": " \t"}, ""),
@@ -185,6 +193,21 @@ REJECTIONS: list[tuple[Reason, str, dict[str, Any], str]] = [
         {"actionSource": "app", "appData": {"extinfo": [*EXTINFO[:4], "", *EXTINFO[5:]]}},
         "",
     ),
+    (
+        Reason.MISSING_APP_DATA,
+        "appData.extinfo",
+        {"actionSource": "app", "appData": {"extinfo": ["x2", *EXTINFO[1:]]}},
+        "",
+    ),
+    (
+        Reason.MISSING_MESSAGING_CHANNEL,
+        "messagingChannel",
+        MESSAGE | {"messagingChannel": None},
+        "",
+    ),
+    (Reason.MISSING_MESSAGING_CHANNEL, "messagingChannel", MESSAGE | {"messagingChannel": "x"}, ""),
+    (Reason.MISSING_MESSAGING_ACCOUNT, "user.pageId", MESSAGE | {"user": {"email": CANARY}}, ""),
+    (Reason.UNFIT_MESSAGING_EVENT, "eventName", MESSAGE | {"eventName": "Lead"}, ""),
     (Reason.INSUFFICIENT_USER_DATA, "user", {"user": None}, ""),
     (Reason.INSUFFICIENT_USER_DATA, "user", {"user": {}}, ""),
     (Reason.INSUFFICIENT_USER_DATA, "user", {"user": {"firstName": "Jane", "gender": "f"}}, ""),
@@ -192,7 +215,19 @@ REJECTIONS: list[tuple[Reason, str, dict[str, Any], str]] = [
     (Reason.MISSING_VALUE, "value", {**PURCHASE, "value": None}, ""),
     (Reason.MISSING_VALUE, "value", {**PURCHASE, "value": -0.01}, ""),
     (Reason.MISSING_VALUE, "value", {**PURCHASE, "value": float("nan")}, ""),
+    (
+        Reason.MISSING_VALUE,
+        "value",
+        {**PURCHASE, "value": None, "customData": {"value": "12.50"}},
+        "",
+    ),
     (Reason.MISSING_CURRENCY, "currency", {**PURCHASE, "currency": None}, ""),
+    (
+        Reason.MISSING_CURRENCY,
+        "currency",
+        {**PURCHASE, "currency": None, "customDataJson": '{"currency": 1}'},
+        "",
+    ),
     (Reason.MISSING_CURRENCY, "currency", {**PURCHASE, "currency": "XYZ1"}, ""),
     (Reason.EVENT_TOO_OLD, "eventTime", {"eventTime": NOW_MS - 8 * DAY_MS}, ""),
     (Reason.EVENT_TIME_IN_FUTURE, "eventTime", {"eventTime": NOW_MS + 6 * MINUTE_MS}, ""),
@@ -294,6 +329,27 @@ def test_beyond_five_minutes_the_future_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "as_now_ms", "held_ms"),
+    [
+        ("  futureAsNowSeconds: 0", 0, 5 * MINUTE_MS),
+        ("  futureMaxSeconds: 600", MINUTE_MS, 10 * MINUTE_MS),
+        ("  futureMaxSeconds: 0.5", 500, 500),
+        ("  futureAsNowSeconds: 120\n  futureMaxSeconds: 121", 2 * MINUTE_MS, 121_000),
+    ],
+)
+def test_a_destination_has_its_own_patience_with_clocks_that_are_ahead(
+    more: str, as_now_ms: int, held_ms: int
+) -> None:
+    as_now = prepared(event(eventTime=NOW_MS + as_now_ms), more=more)
+    held = prepared(event(eventTime=NOW_MS + held_ms), more=more)
+    beyond = rejected(event(eventTime=NOW_MS + held_ms + 1), more=more)
+
+    assert (as_now.event_time_ms, as_now.due_at_ms) == (NOW_MS, 0)
+    assert held.due_at_ms == (NOW_MS + held_ms if held_ms > as_now_ms else 0)
+    assert beyond.reason is Reason.EVENT_TIME_IN_FUTURE
+
+
+@pytest.mark.parametrize(
     ("action_source", "more", "limit_ms"),
     [
         ("website", "", 7 * DAY_MS),
@@ -382,7 +438,6 @@ def test_a_replayed_record_keeps_the_event_id_of_its_origin() -> None:
         ("crm", "system_generated"),
         ("CRM", "system_generated"),
         ("phone_call", "phone_call"),
-        ("business_messaging", "business_messaging"),
         ("other", "other"),
     ],
 )
@@ -508,6 +563,7 @@ def test_consent_that_nobody_denied_changes_nothing(
     [
         ({"options": ["LDU"], "country": 1, "state": 1000}, False, (["LDU"], 1, 1000)),
         ({"options": ["LDU"]}, False, (["LDU"], 0, 0)),
+        ({"country": 1}, False, ([], None, None)),
         ({"options": []}, False, ([], None, None)),
         ({"options": [], "country": 1, "state": 1000}, True, (["LDU"], 1, 1000)),
     ],
@@ -581,6 +637,74 @@ def test_rare_records_appear_under_the_names_of_meta() -> None:
         "attr_window": 7,
         "touchpoint_ts": 1764000000,
     }
+
+
+def test_a_record_of_which_nothing_is_sound_is_not_there_at_all() -> None:
+    found = body(
+        event(
+            appData={"extinfo": ["i2"]}, originalEvent={"eventTime": 0}, attribution={"scope": ""}
+        )
+    )
+
+    assert not {"app_data", "original_event_data", "attribution_data"} & found.keys()
+
+
+def test_the_setting_of_an_attribution_is_an_object_of_its_own() -> None:
+    both = {"inactivityWindowHours": 168, "reattributionWindowHours": 24}
+    setting = {"inactivity_window_hours": 168, "reattribution_window_hours": 24}
+
+    assert body(event(attribution=both))["attribution_data"] == {"attribution_setting": setting}
+    assert body(event(attribution=both | {"adId": "1"}))["attribution_data"] == {
+        "ad_id": "1",
+        "attribution_setting": setting,
+    }
+
+
+@pytest.mark.parametrize(
+    ("event_name", "warnings"),
+    [
+        ("Purchase", ()),
+        ("purchase", ("event_name_near_miss",)),
+        ("Add To Cart", ("event_name_near_miss",)),
+        ("trial_converted", ()),
+    ],
+)
+def test_a_name_that_is_nearly_a_standard_one_is_sent_unchanged_and_told(
+    event_name: str, warnings: tuple[str, ...]
+) -> None:
+    changes: dict[str, Any] = {**PURCHASE, "eventName": event_name}
+    given = event(**changes)
+
+    assert prepared(given).warnings == warnings
+    assert body(given)["event_name"] == event_name
+
+
+@pytest.mark.parametrize(
+    ("channel", "account", "enough"),
+    [
+        ("messenger", "pageId", True),
+        ("messenger", "igAccountId", False),
+        ("whatsapp", "pageId", True),
+        ("whatsapp", "whatsappBusinessAccountId", True),
+        ("whatsapp", "ctwaClid", False),
+        ("instagram", "igAccountId", True),
+        ("instagram", "pageId", True),
+        ("instagram", "igSid", False),
+    ],
+)
+def test_a_conversation_is_somebodys(channel: str, account: str, enough: bool) -> None:
+    user = {"email": CANARY, account: "1234567890"}
+    given = event(**MESSAGE | {"messagingChannel": channel, "user": user})
+
+    assert isinstance(outcome(given), Prepared if enough else Rejected)
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGING_EVENT_NAMES))
+def test_a_conversation_may_end_in_each_event_that_meta_names(name: str) -> None:
+    changes: dict[str, Any] = {**MESSAGE, **PURCHASE, "messagingChannel": " WhatsApp"}
+    given = event(**changes | {"eventName": name})
+
+    assert body(given)["messaging_channel"] == "whatsapp"
 
 
 def test_an_event_of_exactly_the_largest_size_still_goes() -> None:

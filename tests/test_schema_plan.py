@@ -1,5 +1,6 @@
 """Plans: how an event is read out of what publishers' schemas make of it, or why it cannot be."""
 
+import json
 from copy import deepcopy
 from decimal import Decimal
 from io import BytesIO
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.decode import decode
-from consumer.model import Event, Reason, Rejected
+from consumer.destinations import Destinations
+from consumer.model import Event, Prepared, Reason, Rejected
+from consumer.prepare import Preparation, prepare
 from consumer.schema_plan import (
     ReadPlan,
     UnusableSchema,
@@ -169,6 +172,17 @@ def test_a_field_renamed_with_an_alias_is_read_under_our_name() -> None:
     assert "amount" not in event.fields
 
 
+def test_metas_title_of_an_item_is_read_as_its_name_unless_there_is_one() -> None:
+    def items(*names: str) -> Schema:
+        fields = [{"name": name, "type": "string"} for name in names]
+        item = {"type": "record", "name": "Item", "fields": fields}
+        return schema_of({"name": "items", "type": {"type": "array", "items": item}})
+
+    assert read(items("title"), items=[{"title": "Hat"}]).fields["items"] == [{"name": "Hat"}]
+    both = read(items("title", "name"), items=[{"title": "Hat", "name": "Cap"}])
+    assert both.fields["items"][0]["name"] == "Cap"
+
+
 def test_a_field_of_our_name_outranks_an_alias_of_another() -> None:
     event = read(
         schema_of(
@@ -208,6 +222,151 @@ def test_a_decimal_is_read_as_a_number() -> None:
         read(schema_of({"name": "value", "type": ["null", decimal]}), value=None).fields["value"]
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "number"),
+    [
+        (Decimal("42.50"), 2, 42.5),
+        (Decimal("0.333333333"), 9, 0.333333),
+        (Decimal("-3"), 0, -3.0),
+        (Decimal("9" * 60), 0, 1e60),
+        (Decimal("1" * 30 + "." + "5" * 8), 8, float("1" * 30)),
+    ],
+)
+def test_a_decimal_of_any_precision_is_a_number_of_six_places(
+    value: Decimal, scale: int, number: float
+) -> None:
+    decimal = {"type": "bytes", "logicalType": "decimal", "precision": 70, "scale": scale}
+
+    assert (
+        read(schema_of({"name": "value", "type": decimal}), value=value).fields["value"] == number
+    )
+
+
+DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}
+FIXED = {**DECIMAL, "type": "fixed", "name": "Money", "size": 6}
+
+
+@pytest.mark.parametrize("decimal", [DECIMAL, FIXED])
+@pytest.mark.parametrize("others", [["string"], ["double"], ["string", "long"], []])
+def test_a_decimal_of_a_union_of_several_types_is_read_too(
+    decimal: Schema, others: list[Any]
+) -> None:
+    schema = schema_of({"name": "value", "type": ["null", decimal, *others]})
+    assert usable(schema).reader is None
+
+    assert read(schema, value=Decimal("42.505")).fields["value"] == 42.505
+    assert read(schema, value=None).fields["value"] is None
+
+
+def test_a_decimal_without_places_is_a_whole_number_where_ours_is_one() -> None:
+    whole = {**DECIMAL, "scale": 0}
+    schema = schema_of({"name": "numItems", "type": ["null", whole]})
+
+    found = read(schema, numItems=Decimal(3)).fields["numItems"]
+
+    assert (found, type(found)) == (3, int)
+    assert read(schema, numItems=None).fields["numItems"] is None
+    assert usable(schema_of({"name": "numItems", "type": DECIMAL})).reader is not None
+
+
+def times_within(kind: Any) -> list[Schema]:
+    """Every time that our schema has within other records, of this type."""
+
+    def of(name: str, *fields: Schema) -> Schema:
+        return {"type": "record", "name": name, "fields": list(fields)}
+
+    clicks = of(
+        "Clicks", {"name": "fbclid", "type": "string"}, {"name": "fbclidTime", "type": kind}
+    )
+    touch = of(
+        "Touch", {"name": "visitTime", "type": kind}, {"name": "touchpointTime", "type": kind}
+    )
+    return [
+        {"name": "user", "type": of("User", {"name": "clickIds", "type": ["null", clicks]})},
+        {"name": "originalEvent", "type": of("Other", {"name": "eventTime", "type": kind})},
+        {"name": "attribution", "type": ["null", touch]},
+    ]
+
+
+SECONDS = 1_760_000_000
+
+
+@pytest.mark.parametrize(
+    ("logical", "per_second"),
+    [
+        ("timestamp-millis", 1_000),
+        ("timestamp-micros", 1_000_000),
+        ("timestamp-nanos", 1_000_000_000),
+        ("local-timestamp-micros", 1_000_000),
+        (None, 1),
+        (None, 1_000),
+    ],
+)
+@pytest.mark.parametrize("union", [False, True])
+@pytest.mark.parametrize("resolved", [False, True])
+def test_every_time_within_an_event_is_read_in_the_unit_that_the_writer_names(
+    logical: str | None, per_second: int, union: bool, resolved: bool
+) -> None:
+    kind: Any = {"type": "long", "logicalType": logical} if logical else "long"
+    schema = schema_of(*times_within(["null", kind] if union else kind)[1:])
+    schema["fields"][2] = times_within(["null", kind] if union else kind)[0]
+    if resolved:  # what our own plan cannot read goes through Avro's resolution
+        odd = ["null", "long", {"type": "array", "items": "string"}]
+        schema["fields"].append({"name": "contentIds", "type": odd, "default": None})
+        schema = renamed_as_ours(schema)
+    moment = SECONDS * per_second
+    plain = fastavro.parse_schema(without_logical_types(schema))
+    out = BytesIO(b"\x00\x00\x00\x00\x07")
+    out.seek(5)
+    values = {
+        "eventName": "Lead",
+        "eventTime": SECONDS,
+        "user": {"clickIds": {"fbclid": "AbC", "fbclidTime": moment}},
+        "originalEvent": {"eventTime": moment},
+        "attribution": {"visitTime": moment, "touchpointTime": moment},
+    }
+    fastavro.schemaless_writer(out, plain, values)
+    plan = usable(schema)
+    assert (plan.reader is not None) is resolved
+
+    event = decode(a_record(value=out.getvalue()), schema_for=lambda _: plan)
+
+    assert isinstance(event, Event), event
+    anything = Preparation(Destinations.anything(), None, 1_000_000)
+    fields = {**event.fields, "destinationId": "1", "actionSource": "email"}
+    found = prepare(event._replace(fields=fields), anything, now_ms=(SECONDS + 60) * 1000)
+    assert isinstance(found, Prepared), found
+    body = json.loads(found.body)
+    assert body["user_data"]["fbc"] == f"fb.1.{SECONDS * 1000}.AbC"
+    assert body["original_event_data"] == {"event_time": SECONDS}
+    assert body["attribution_data"] == {"visit_time": SECONDS, "touchpoint_ts": SECONDS}
+
+
+def renamed_as_ours(schema: Any) -> Any:
+    """Avro's own resolution compares the names of records."""
+    names = {
+        "TheirEvent": "conversion.v1.ConversionEvent",
+        "User": "conversion.v1.ConversionUser",
+        "Clicks": "conversion.v1.ConversionClickIds",
+        "Other": "conversion.v1.ConversionOriginalEvent",
+        "Touch": "conversion.v1.ConversionAttribution",
+    }
+    if isinstance(schema, list):
+        return [renamed_as_ours(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: renamed_as_ours(each) for key, each in schema.items() if key != "namespace"}
+    return found | ({"name": names[schema["name"]]} if schema.get("name") in names else {})
+
+
+def without_logical_types(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [without_logical_types(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {k: without_logical_types(v) for k, v in schema.items() if k != "logicalType"}
 
 
 def test_decimals_in_a_map_are_read_as_numbers() -> None:
@@ -279,7 +438,7 @@ def test_where_no_conversion_is_possible_avros_own_resolution_reads_it() -> None
         {"name": "contentIds", "type": ["null", strings, "long"]},
         user={**USER, "name": "ConversionUser"},
     )
-    schema |= {"name": "ConversionEvent", "namespace": "conversions.v1"}
+    schema |= {"name": "ConversionEvent", "namespace": "conversion.v1"}
     assert usable(schema).reader is not None
 
     event = read(schema, contentIds=["a", "b"])

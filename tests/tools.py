@@ -81,7 +81,18 @@ APICURIO = Tool(
     download_mb=176,
     artifacts=(Artifact("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz"),),
 )
-TOOLS = (KAFKA, APICURIO)
+AVRO = Tool(
+    name="avro-compiler",
+    title="Apache Avro's compiler",
+    version="1.12.1",
+    java_minimum=11,
+    download_mb=10,
+    artifacts=(
+        Artifact("org.apache.avro", "avro-compiler", "1.12.1"),
+        Artifact("org.slf4j", "slf4j-nop", "2.0.17"),
+    ),
+)
+TOOLS = (KAFKA, APICURIO, AVRO)
 
 
 class ToolError(Exception):
@@ -96,6 +107,11 @@ def kafka_libs() -> Path | None:
 def apicurio_home() -> Path | None:
     """The folder with ``quarkus-run.jar``, or None until `make tools` has brought it."""
     return _installed(APICURIO)
+
+
+def avro_libs() -> Path | None:
+    """The folder with the jars of Avro's compiler, or None until `make tools` has brought it."""
+    return _installed(AVRO)
 
 
 def find_java(minimum: int) -> Path | None:

@@ -187,16 +187,11 @@ def test_a_conflict_with_what_is_registered_is_refused(target: Target) -> None:
     theirs = {
         "type": "record",
         "name": "ConversionEvent",
-        "namespace": "conversions.v1",
+        "namespace": "conversion.v1",
         "fields": [{"name": "value", "type": "string"}],
     }
     target.registry.register(target.subject, json.dumps(theirs))
-    httpx.put(
-        f"{target.registry.url}/config/{target.subject}",
-        json={"compatibility": "FULL_TRANSITIVE"},
-        timeout=10,
-        trust_env=False,
-    ).raise_for_status()
+    _be_fully_compatible(target.registry, target.subject)
     with pytest.raises(PublishRefused) as refused:
         target.publish(json_lines(event(1)), register=True)
 
@@ -205,6 +200,53 @@ def test_a_conflict_with_what_is_registered_is_refused(target: Target) -> None:
         " a breaking change needs a new topic"
     )
     assert target.record_count() == 0
+
+
+COMPATIBLE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a new optional field": lambda schema: schema["fields"].append(
+        {"name": "warehouse", "type": ["null", "string"], "default": None}
+    ),
+    "an optional field less": lambda schema: schema["fields"].pop(),
+    "another doc": lambda schema: schema.update(doc="Something else"),
+    "fields in another order": lambda schema: schema["fields"].reverse(),
+}
+INCOMPATIBLE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a new required field": lambda schema: schema["fields"].append(
+        {"name": "warehouse", "type": "string"}
+    ),
+    "a required field less": lambda schema: schema["fields"].pop(0),
+    "another type": lambda schema: schema["fields"][0].update(type="long"),
+    "another name": lambda schema: schema["fields"][0].update(name="name"),
+}
+
+
+@pytest.mark.parametrize("change", [*COMPATIBLE, *INCOMPATIBLE])
+def test_the_registry_lets_the_schema_change_only_so_that_all_can_read_it(
+    registry: Registry, unique: Callable[[str], str], change: str
+) -> None:
+    subject = f"{unique('evolution')}-value"
+    registry.register(subject, json.dumps(event_schema()))
+    _be_fully_compatible(registry, subject)
+    schema = event_schema()
+    (COMPATIBLE | INCOMPATIBLE)[change](schema)
+
+    answer = httpx.post(
+        f"{registry.url}/subjects/{subject}/versions",
+        json={"schema": json.dumps(schema)},
+        timeout=10,
+        trust_env=False,
+    )
+
+    assert answer.status_code == (200 if change in COMPATIBLE else 409), answer.text
+
+
+def _be_fully_compatible(registry: Registry, subject: str) -> None:
+    httpx.put(
+        f"{registry.url}/config/{subject}",
+        json={"compatibility": "FULL_TRANSITIVE"},
+        timeout=10,
+        trust_env=False,
+    ).raise_for_status()
 
 
 def test_a_bad_line_keeps_everything_back_unless_it_is_left_out(

@@ -14,7 +14,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from tests.simulation.bugs import BUGS
-from tests.simulation.story import Failure, shrink, story_of, tell
+from tests.simulation.story import Failure, shrink, story_of, tell, tell_seed
 
 SHORTENED_MAX = 3
 """So many failing stories are shortened: the others say nothing new."""
@@ -75,14 +75,10 @@ def _tell_all(seeds: list[int], *, processes: int, as_json: bool) -> int:
 
 def _told(seeds: list[int], processes: int) -> Iterator[tuple[int, Failure | int]]:
     if min(processes, len(seeds)) <= 1:
-        yield from map(_tell_one, seeds)
+        yield from map(tell_seed, seeds)
         return
     with get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(_tell_one, seeds, chunksize=4)
-
-
-def _tell_one(seed: int) -> tuple[int, Failure | int]:
-    return seed, tell(story_of(seed))
+        yield from pool.imap(tell_seed, seeds, chunksize=4)
 
 
 def _explain(seed: int, failure: Failure) -> None:

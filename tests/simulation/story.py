@@ -70,6 +70,11 @@ def tell(steps: Sequence[Step], rooms: Rooms | None = None) -> Failure | int:
     return len(world.published)
 
 
+def tell_seed(seed: int) -> tuple[int, Failure | int]:
+    """The story of a seed, and what came of it."""
+    return seed, tell(story_of(seed))
+
+
 def shrink(failure: Failure, fails: Callable[[Sequence[Step]], Failure | int]) -> Failure:
     """The shortest story found that breaks something: parts are left out, halves first."""
     size = max(1, len(failure.steps) // 2)
