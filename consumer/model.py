@@ -181,6 +181,7 @@ class DropReason(Enum):
     NOT_PUBLIC = "not_public"
     FBCLID_WITHOUT_TIME = "fbclid_without_time"
     COLLISION = "collision"
+    TOO_MANY = "too_many"
 
 
 class Dropped(NamedTuple):

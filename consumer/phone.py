@@ -44,8 +44,10 @@ def _phone(visible: str, region: str | None) -> str | DropReason:
     if number[1] or (region is None and digits.startswith("00")):
         parts = _split(significant)
         found = _without_trunk_zero(*parts) if parts else None
-        # What stands behind it may be the rest of a number in words, or of a masked one.
-        if found and (len(found) < 8 or number[3].strip()):
+        # What stands behind it may be the rest of a number in words, or of a masked one; one zero
+        # behind the plus may be a trunk prefix, and the calling code missing.
+        unsure = number[3].strip() or (number[1] and _ONE_ZERO(digits))
+        if found and (len(found) < 8 or unsure):
             found = _valid_international(found)
         return found or DropReason.MALFORMED
     found = _national(digits, region.upper()) if region else None
@@ -62,7 +64,7 @@ _EXTENSION = re.compile(
 ).sub
 # A label, the plus, the number, and what follows it. A letter within it makes it no number.
 _NUMBER = re.compile(
-    r"[^0-9+*#]*(\+?)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~-]*[0-9])[\s)\]./-]*([^0-9]*)"
+    r"[^0-9+*#]*(\+*)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~_·•-]*[0-9])[\s)\]./-]*([^0-9]*)"
 ).fullmatch
 _ONE_ZERO = re.compile(r"0(?!0)").match
 
@@ -139,7 +141,8 @@ def _without_trunk_zero(calling_code: str, rest: str) -> str:
     plan = _plan(_region_of(calling_code))
     if plan is None or (plan.trunk_prefix is None and plan.is_possible(rest)):
         return calling_code + rest
-    return calling_code + rest.lstrip("0")
+    # Hungary's trunk prefix is 06: the zero does not come alone.
+    return calling_code + rest.removeprefix(plan.trunk_prefix or "" if plan else "").lstrip("0")
 
 
 def _valid_international(digits: str) -> str | None:
