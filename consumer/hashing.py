@@ -92,17 +92,24 @@ def is_encodable(text: str) -> bool:
 
 def visible_part(text: str) -> str:
     """Trimmed, and without the characters that nobody sees: BOM, zero width, direction, fillers."""
-    return text.strip() if text.isascii() else _INVISIBLE("", text).strip()
+    return text.strip(_BLANK) if text.isascii() else _INVISIBLE("", text).strip(_BLANK)
 
 
 def trimmed(text: str) -> str:
     """Without white space and invisible characters at the ends; what is between is untouched."""
-    if text.isascii():
-        return text.strip()
     visible = visible_part(text)
-    if not visible:
-        return ""
+    if not visible or text.isascii():
+        return visible
     return text[text.index(visible[0]) : text.rindex(visible[-1]) + 1]
+
+
+# White space, and the control characters that programs fill up their columns with.
+_BLANK = "".join(
+    (
+        *map(chr, (*range(0x21), *range(0x7F, 0xA1), 0x1680, *range(0x2000, 0x200B))),
+        *"\u2028\u2029\u202f\u205f\u3000",
+    )
+)
 
 
 # Unicode's category Cf and what it calls "default ignorable": the same in every version of Python.

@@ -50,13 +50,13 @@ _EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@{_LABEL}(?:\.{_LABEL})+").fullmatch
 @lru_cache(16384)
 def first_name(text: str) -> Outcome:
     """Letters, marks and digits of any script, in lower case, accents kept."""
-    return hashed(text, _letters_and_digits)
+    return hashed(text, letters_and_digits)
 
 
 @lru_cache(16384)
 def last_name(text: str) -> Outcome:
     """As the first name, but Null and None are people's names."""
-    return hashed(text, _letters_and_digits, NO_NAMES)
+    return hashed(text, letters_and_digits, NO_NAMES)
 
 
 @lru_cache(16384)
@@ -187,7 +187,8 @@ def _plain_character(character: str) -> str:
     return character
 
 
-def _letters_and_digits(visible: str) -> str:
+def letters_and_digits(visible: str) -> str:
+    """Letters, marks and digits of any script, in lower case; "" if there is but a mark."""
     lowered = visible.lower()
     if lowered.isascii():
         return lowered if lowered.isalnum() else lowered.translate(_NOT_ALPHANUMERIC)
@@ -200,7 +201,7 @@ def _letters_and_digits(visible: str) -> str:
 
 def letters(visible: str) -> str:
     """Letters and marks of any script, in lower case; "" if there is no letter."""
-    kept = _letters_and_digits(visible)
+    kept = letters_and_digits(visible)
     if not kept.isalpha():
         kept = "".join(c for c in kept if unicodedata.category(c)[0] != "N")
         kept = unicodedata.normalize("NFC", kept)

@@ -46,7 +46,7 @@ def _phone(visible: str, region: str | None) -> str | DropReason:
         found = _without_trunk_zero(*parts) if parts else None
         # What stands behind it may be the rest of a number in words, or of a masked one; one zero
         # behind the plus may be a trunk prefix, and the calling code missing.
-        unsure = number[3].strip() or (number[1] and _ONE_ZERO(digits))
+        unsure = bool(number[3].strip()) or _ONE_ZERO(digits) is not None
         if found and (len(found) < 8 or unsure):
             found = _valid_international(found)
         return found or DropReason.MALFORMED
@@ -138,11 +138,11 @@ def _region_of(calling_code: str) -> str:
 
 def _without_trunk_zero(calling_code: str, rest: str) -> str:
     """Italy's zero is part of the number; Britain's is dialled within the country only."""
-    plan = _plan(_region_of(calling_code))
+    plan = _plan(_region_of(calling_code)) if rest.startswith("0") else None
     if plan is None or (plan.trunk_prefix is None and plan.is_possible(rest)):
         return calling_code + rest
     # Hungary's trunk prefix is 06: the zero does not come alone.
-    return calling_code + rest.removeprefix(plan.trunk_prefix or "" if plan else "").lstrip("0")
+    return calling_code + rest.removeprefix(plan.trunk_prefix or "").lstrip("0")
 
 
 def _valid_international(digits: str) -> str | None:

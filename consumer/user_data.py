@@ -11,7 +11,7 @@ CLEAR_LENGTH_MAX = 4096
 """Characters of a key that leaves in the clear; no browser calls itself more."""
 
 VALUES_MAX = 100
-"""Values of one hashed key: a person has a few of each, a table that was joined wrongly thousands."""
+"""Values of one hashed key: a person has a few of each; a table joined wrongly has thousands."""
 
 ReadClear = Callable[[str], str | int | DropReason]
 """How a key that leaves in the clear is read."""
