@@ -47,14 +47,15 @@ def _phone(visible: str, region: str | None) -> str | DropReason:
         # What stands behind it may be the rest of a number in words, or of a masked one; one zero
         # behind the plus may be a trunk prefix, and the calling code missing.
         unsure = bool(number[3].strip()) or _ONE_ZERO(digits) is not None
-        if found and (len(found) < 8 or unsure):
-            found = _valid_international(found)
+        if found and (len(found) < 8 or unsure) and _valid_international(found) != found:
+            return DropReason.MALFORMED
         return found or DropReason.MALFORMED
     found = _national(digits, region.upper()) if region else None
     # One zero is a country's trunk prefix, more are an exit code.
     if found is None and len(significant) >= 11 and not _ONE_ZERO(digits):
         found = _valid_international(significant)
-    return found or DropReason.PHONE_WITHOUT_COUNTRY
+    # Germany's plan has national numbers of 14 digits, but E.164 has no more than 15 in all.
+    return found if found and len(found) <= 15 else DropReason.PHONE_WITHOUT_COUNTRY
 
 
 # An extension, or the decimals of a spreadsheet's number.
@@ -64,7 +65,7 @@ _EXTENSION = re.compile(
 ).sub
 # A label, the plus, the number, and what follows it. A letter within it makes it no number.
 _NUMBER = re.compile(
-    r"[^0-9+*#]*(\+*)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~_·•-]*[0-9])[\s)\]./-]*([^0-9]*)"
+    r"[^0-9+*#]*(\+*)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~_·•-]*[0-9])[\s()\[\]./-]*([^0-9]*)"
 ).fullmatch
 _ONE_ZERO = re.compile(r"0(?!0)").match
 

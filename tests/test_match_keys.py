@@ -366,6 +366,7 @@ def test_an_email_is_trimmed_and_in_lower_case_or_it_is_left_out(
         Case("555-1212", "aq", NO_COUNTRY),
         Case("999 999 9999", "us", NO_COUNTRY),
         Case("03213269633", "co", NO_COUNTRY),
+        Case("20100000000000", "de", NO_COUNTRY),
         Case("12345678901234", "gb", NO_COUNTRY),
         # What stands around it.
         Case("tel:+1-650-555-1212;ext=5", None, "16505551212"),
@@ -460,7 +461,10 @@ def test_reading_a_number_without_the_library_gives_what_the_library_gives(
         expected = by_the_library("+" + significant, None)
 
     rules = rules_with(default_country=region.lower())
-    expect_hashed({"phone": digits}, "phone", expected or NO_COUNTRY, rules)
+    too_long = expected is not None and len(expected) > 15
+    expect_hashed(
+        {"phone": digits}, "phone", NO_COUNTRY if too_long else expected or NO_COUNTRY, rules
+    )
 
 
 # Names
