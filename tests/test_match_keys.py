@@ -1026,6 +1026,8 @@ FBC_DROP = "clickIds.fbclid"
         ({"fbc": "fb.1.1554763741.AbC"}, False, "fb.1.1554763741.AbC", []),
         ({"fbc": "fb.1.1554763741205.AbC.AQ"}, False, "fb.1.1554763741205.AbC.AQ", []),
         ({"fbc": "fb.1.1554763741205.AbC.AQQ"}, False, None, [Dropped("clickIds.fbc", MALFORMED)]),
+        ({"fbc": "1.1554763741205.AbC"}, True, None, [Dropped("clickIds.fbc", MALFORMED)]),
+        ({"fbc": "FB.1.1554763741205.AbC"}, True, None, [Dropped("clickIds.fbc", MALFORMED)]),
         ({"fbc": "null"}, True, None, [Dropped("clickIds.fbc", PLACEHOLDER)]),
         ({"fbclid": "AbC", "fbclidTime": CLICK_MS}, False, FBC, []),
         ({"fbclid": "AbC", "fbclidTime": str(CLICK_MS)}, False, FBC, []),
