@@ -4,7 +4,6 @@ Nothing empty is ever hashed, nothing is hashed twice, and nothing raises.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -16,7 +15,10 @@ Outcome = str | DropReason | None
 TEXT_LENGTH_MAX = 256
 """No address, number, name or place is longer. External ids may be: they are not remembered."""
 
-PLACEHOLDERS = frozenset({"n/a", "null", "none", "unknown", "undefined", "-"})
+NO_NAMES = frozenset({"n/a", "unknown", "undefined", "-", "(null)", "<null>", "#n/a", "\\n"})
+"""What programs write where they have no value, and nobody is called."""
+
+PLACEHOLDERS = NO_NAMES | {"null", "none"}
 
 
 def hashed(
@@ -52,7 +54,7 @@ def hash_or_unusable(
         return DropReason.PLACEHOLDER if visible.lower() in placeholders else None
     if known := sha256_or_none(visible):
         return known
-    return DropReason.UNKNOWN_HASH if _HEX(visible) else None
+    return DropReason.UNKNOWN_HASH if _HASH_LIKE(visible) else None
 
 
 def sha256_or_none(visible: str) -> str | DropReason | None:
@@ -67,7 +69,9 @@ def sha256_or_none(visible: str) -> str | DropReason | None:
 _SHA256 = re.compile(
     r"([0-9A-Fa-f]{64})((?:\.(?:[A-Za-z0-9_-]{8}|A[Qgw]|B[AQg]))?)"  # Meta's parameter builder
 ).fullmatch
-_HEX = re.compile(r"[0-9A-Fa-f]{32,}").fullmatch  # MD5, SHA-1, SHA-512, or one cut short
+# MD5, SHA-1, SHA-512, one cut short or with something about it; a SHA-256 in base64. To hash one
+# of these again would look like a value and find nobody.
+_HASH_LIKE = re.compile(r"[0-9A-Fa-f]{32}|^[A-Za-z0-9+/_-]{43}=$").search
 _SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -87,7 +91,31 @@ def is_encodable(text: str) -> bool:
 
 
 def visible_part(text: str) -> str:
-    """Trimmed, and without the characters that nobody sees (category Cf: BOM, zero width)."""
-    if text.isascii():
-        return text.strip()
-    return "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+    """Trimmed, and without the characters that nobody sees: BOM, zero width, direction, fillers."""
+    return text.strip(_BLANK) if text.isascii() else _INVISIBLE("", text).strip(_BLANK)
+
+
+def trimmed(text: str) -> str:
+    """Without white space and invisible characters at the ends; what is between is untouched."""
+    visible = visible_part(text)
+    if not visible or text.isascii():
+        return visible
+    return text[text.index(visible[0]) : text.rindex(visible[-1]) + 1]
+
+
+# White space, and the control characters that programs fill up their columns with.
+_BLANK = "".join(
+    (
+        *map(chr, (*range(0x21), *range(0x7F, 0xA1), 0x1680, *range(0x2000, 0x200B))),
+        *"\u2028\u2029\u202f\u205f\u3000",
+    )
+)
+
+
+# Unicode's category Cf and what it calls "default ignorable": the same in every version of Python.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+).sub

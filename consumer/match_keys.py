@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeGuard
 
 from consumer import normalise, places
@@ -19,7 +20,7 @@ from consumer.hashing import TEXT_LENGTH_MAX, Outcome
 from consumer.model import Dropped, DropReason
 from consumer.network_address import client_ip
 from consumer.phone import phone
-from consumer.user_data import Found, ReadClear, texts
+from consumer.user_data import VALUES_MAX, Found, ReadClear, texts
 
 
 class ExternalIdRule(Enum):
@@ -88,12 +89,15 @@ def match_keys(
             elif isinstance(outcome, DropReason):
                 dropped.append(Dropped(field, outcome))
         elif value is not None or more is not None:
+            values = chain(texts(value), texts(more))
             outcomes = [
                 read(text, region, rules, today)
                 if _is_readable(text, key)
                 else DropReason.MALFORMED
-                for text in (*texts(value), *texts(more))
+                for text in islice(values, VALUES_MAX)
             ]
+            if any(True for _ in values):
+                outcomes.append(DropReason.TOO_MANY)
             found.add_list(key, field, outcomes)
     for key, field, read_clear in _CLEAR_KEYS:
         if (value := user.get(field)) is not None:
@@ -195,6 +199,12 @@ def _lead_id(text: str) -> int | DropReason:
     return int(match[1]) if match else DropReason.MALFORMED
 
 
+def _login_id(text: str) -> int | DropReason:
+    """An integer, says Meta's page."""
+    return int(text) if _POSITIVE(text) else DropReason.MALFORMED
+
+
+_POSITIVE = re.compile(r"[1-9][0-9]{0,18}").fullmatch  # what 64 bits surely hold
 _LEAD_ID = re.compile(r"(?:l:\s*)?([1-9][0-9]{14,16})", re.IGNORECASE).fullmatch
 
 
@@ -203,7 +213,7 @@ _CLEAR_KEYS: tuple[tuple[str, str, ReadClear], ...] = (
     ("client_user_agent", "userAgent", _as_it_is),
     ("lead_id", "leadId", _lead_id),
     ("subscription_id", "subscriptionId", _as_it_is),
-    ("fb_login_id", "fbLoginId", _as_it_is),
+    ("fb_login_id", "fbLoginId", _login_id),
     ("anon_id", "anonId", _device_id),
     ("madid", "madid", _device_id),
     ("page_id", "pageId", _as_it_is),

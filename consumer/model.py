@@ -185,6 +185,7 @@ class DropReason(Enum):
     FBCLID_WITHOUT_TIME = "fbclid_without_time"
     COLLISION = "collision"
     NOT_FROM_CRM = "not_from_crm"
+    TOO_MANY = "too_many"
 
 
 class Dropped(NamedTuple):

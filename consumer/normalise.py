@@ -18,6 +18,7 @@ from datetime import date
 from functools import lru_cache, partial
 
 from consumer.hashing import (
+    NO_NAMES,
     PLACEHOLDERS,
     Outcome,
     hash_of,
@@ -29,19 +30,19 @@ from consumer.hashing import (
 )
 from consumer.model import DropReason
 
-_LAST_NAME_PLACEHOLDERS = frozenset({"n/a", "unknown", "undefined", "-"})  # Null and None are names
-
 
 def email(text: str) -> Outcome:
     """Trimmed and in lower case; dots and ``+tags`` stay, because Meta does not fold them."""
     visible = visible_part(text)
     lowered = visible.lower()
+    if not lowered.isascii():
+        lowered = unicodedata.normalize("NFC", lowered)
     if _EMAIL(lowered):
         return hash_of(lowered)
     return hash_or_unusable(visible) or DropReason.MALFORMED if visible else None
 
 
-_NOT_IN_EMAIL = r"\s\x00-\x1f\x7f@<>()\[\],;:\\\""
+_NOT_IN_EMAIL = r"\s\x00-\x1f\x7f-\x9f@<>()\[\],;:\\\""
 _LABEL = rf"[^{_NOT_IN_EMAIL}.!#$%&'*+/=?^`{{|}}~]+"
 _EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@{_LABEL}(?:\.{_LABEL})+").fullmatch
 
@@ -49,13 +50,13 @@ _EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@{_LABEL}(?:\.{_LABEL})+").fullmatch
 @lru_cache(16384)
 def first_name(text: str) -> Outcome:
     """Letters, marks and digits of any script, in lower case, accents kept."""
-    return hashed(text, _letters_and_digits)
+    return hashed(text, letters_and_digits)
 
 
 @lru_cache(16384)
 def last_name(text: str) -> Outcome:
     """As the first name, but Null and None are people's names."""
-    return hashed(text, _letters_and_digits, _LAST_NAME_PLACEHOLDERS)
+    return hashed(text, letters_and_digits, NO_NAMES)
 
 
 @lru_cache(16384)
@@ -68,8 +69,8 @@ def city(text: str) -> Outcome:
 def date_of_birth(text: str, day_first: bool, today: date) -> Outcome:
     """``YYYYMMDD`` of a real date from 1900 to today.
 
-    The year comes first, or last: then dots mean D.M.Y, and slashes and dashes M/D/Y unless only
-    D/M/Y is a date. ``day_first`` turns that preference round.
+    The year comes first, or last: then dots mean D.M.Y, and slashes, dashes and spaces M/D/Y unless
+    only D/M/Y is a date. ``day_first`` turns that preference round.
     """
     return hashed(text, partial(_date_of_birth, day_first=day_first, today=today))
 
@@ -99,8 +100,11 @@ def _dates(text: str, day_first: bool) -> Iterator[tuple[int, int, int]]:
             yield from readings
 
 
-_YYYYMMDD = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T[0-9].*)?").fullmatch
-_SEPARATED = re.compile(r"([0-9]{1,4})([-/.])([0-9]{1,2})\2([0-9]{1,4})(?:[T ].*)?").fullmatch
+_TIME = r"(?:[T ] ?[0-9]{1,2}(?::?[0-9]{2}).*)?"
+_YYYYMMDD = re.compile(rf"([0-9]{{4}})([0-9]{{2}})([0-9]{{2}}){_TIME}").fullmatch
+_SEPARATED = re.compile(
+    rf"([0-9]{{1,4}}) ?([-/. ]) ?([0-9]{{1,2}}) ?\2 ?([0-9]{{1,4}})\.?{_TIME}"
+).fullmatch
 
 
 @lru_cache(1024)
@@ -110,7 +114,7 @@ def gender(text: str) -> Outcome:
 
 
 def _gender(visible: str) -> str:
-    word = visible.lower().rstrip(".")
+    word = plain(visible).lower().rstrip(".")
     return "f" if word in _FEMALE else "m" if word in _MALE else ""
 
 
@@ -165,7 +169,7 @@ def _is_shared_id(visible: str) -> bool:
     return visible.strip("0-") == "" or visible.lower() in _SHARED_IDS
 
 
-_SHARED_IDS = PLACEHOLDERS | {"nan", "anonymous", "guest"}
+_SHARED_IDS = PLACEHOLDERS | {"nan", "nil", "-1", "anonymous", "guest", "[object object]"}
 
 
 def plain(visible: str) -> str:
@@ -183,20 +187,24 @@ def _plain_character(character: str) -> str:
     return character
 
 
-def _letters_and_digits(visible: str) -> str:
+def letters_and_digits(visible: str) -> str:
+    """Letters, marks and digits of any script, in lower case; "" if there is but a mark."""
     lowered = visible.lower()
     if lowered.isascii():
         return lowered if lowered.isalnum() else lowered.translate(_NOT_ALPHANUMERIC)
     # Lower-casing the Turkish İ leaves a dot above; a browser's "i" has none.
     composed = unicodedata.normalize("NFC", lowered).replace("i\u0307", "i")
     kept = "".join(filter(_is_part_of_a_name, composed))
-    return kept if any(map(str.isalnum, kept)) else ""
+    # What stood between a letter and its accent is gone now.
+    return unicodedata.normalize("NFC", kept) if any(map(str.isalnum, kept)) else ""
 
 
 def letters(visible: str) -> str:
-    kept = _letters_and_digits(visible)
+    """Letters and marks of any script, in lower case; "" if there is no letter."""
+    kept = letters_and_digits(visible)
     if not kept.isalpha():
         kept = "".join(c for c in kept if unicodedata.category(c)[0] != "N")
+        kept = unicodedata.normalize("NFC", kept)
     return kept if any(map(str.isalpha, kept)) else ""
 
 
@@ -204,9 +212,6 @@ _NOT_ALPHANUMERIC = {code: None for code in range(128) if not chr(code).isalnum(
 
 
 def _is_part_of_a_name(character: str) -> bool:
-    """Not space, punctuation, symbol or control, and not what picks an emoji's colour."""
+    """Not space, punctuation, symbol or control; what is invisible has gone already."""
     category = unicodedata.category(character)
-    return category[0] not in "ZPS" and category not in {"Cc", "Cf"} and character not in _SELECTORS
-
-
-_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+    return category[0] not in "ZPS" and category != "Cc"

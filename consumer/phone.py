@@ -44,15 +44,18 @@ def _phone(visible: str, region: str | None) -> str | DropReason:
     if number[1] or (region is None and digits.startswith("00")):
         parts = _split(significant)
         found = _without_trunk_zero(*parts) if parts else None
-        # What stands behind it may be the rest of a number in words, or of a masked one.
-        if found and (len(found) < 8 or number[3].strip()):
-            found = _valid_international(found)
+        # What stands behind it may be the rest of a number in words, or of a masked one; one zero
+        # behind the plus may be a trunk prefix, and the calling code missing.
+        unsure = bool(number[3].strip()) or _ONE_ZERO(digits) is not None
+        if found and (len(found) < 8 or unsure) and _valid_international(found) != found:
+            return DropReason.MALFORMED
         return found or DropReason.MALFORMED
     found = _national(digits, region.upper()) if region else None
     # One zero is a country's trunk prefix, more are an exit code.
     if found is None and len(significant) >= 11 and not _ONE_ZERO(digits):
         found = _valid_international(significant)
-    return found or DropReason.PHONE_WITHOUT_COUNTRY
+    # Germany's plan has national numbers of 14 digits, but E.164 has no more than 15 in all.
+    return found if found and len(found) <= 15 else DropReason.PHONE_WITHOUT_COUNTRY
 
 
 # An extension, or the decimals of a spreadsheet's number.
@@ -62,7 +65,7 @@ _EXTENSION = re.compile(
 ).sub
 # A label, the plus, the number, and what follows it. A letter within it makes it no number.
 _NUMBER = re.compile(
-    r"[^0-9+*#]*(\+?)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~-]*[0-9])[\s)\]./-]*([^0-9]*)"
+    r"[^0-9+*#]*(\+*)[\s()\[\]./-]*([0-9][0-9\s()\[\]./~_·•-]*[0-9])[\s()\[\]./-]*([^0-9]*)"
 ).fullmatch
 _ONE_ZERO = re.compile(r"0(?!0)").match
 
@@ -136,10 +139,11 @@ def _region_of(calling_code: str) -> str:
 
 def _without_trunk_zero(calling_code: str, rest: str) -> str:
     """Italy's zero is part of the number; Britain's is dialled within the country only."""
-    plan = _plan(_region_of(calling_code))
+    plan = _plan(_region_of(calling_code)) if rest.startswith("0") else None
     if plan is None or (plan.trunk_prefix is None and plan.is_possible(rest)):
         return calling_code + rest
-    return calling_code + rest.lstrip("0")
+    # Hungary's trunk prefix is 06: the zero does not come alone.
+    return calling_code + rest.removeprefix(plan.trunk_prefix or "").lstrip("0")
 
 
 def _valid_international(digits: str) -> str | None:

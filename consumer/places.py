@@ -27,7 +27,7 @@ def state(text: str, region: str | None) -> Outcome:
 
 
 def _state(visible: str, region: str | None) -> str:
-    code = _ISO_3166_2(visible)
+    code = _ISO_3166_2(plain(visible))
     # La-Paz is a name, LA-XA a province of Laos.
     if code and code[1].lower() in _countries() and (visible.isupper() or visible.islower()):
         visible = code[2]
@@ -44,20 +44,20 @@ _US_REGIONS = dict.fromkeys(("us", "as", "gu", "mp", "pr", "um", "vi"), "us")
 def postal_code(text: str, region: str | None) -> Outcome:
     """Letters and digits in lower case, without a country's prefix and what follows a dash.
 
-    US codes are their first five digits, and must have them.
+    Those of the United States are their first five digits, and must have them.
     """
     return hashed(text, partial(_postal_code, region=region))
 
 
 def _postal_code(visible: str, region: str | None) -> str:
     compact = _COUNTRY_PREFIX("", "".join(plain(visible).lower().split()))
-    if region == "us":
+    if region in _US_REGIONS:
         whole = _FIVE_DIGITS(compact)
         return whole[1] if whole else ""
     before, _, after = compact.partition("-")
     # A short beginning is no code of its own: Poland writes 00-950.
     kept = before if len(before) >= 3 else before + after.replace("-", "")
-    return kept if len(kept) >= 2 and kept.isalnum() else ""
+    return kept if len(kept) >= 2 and kept.isascii() and kept.isalnum() else ""
 
 
 _COUNTRY_PREFIX = re.compile(r"^[a-z]{1,3}-(?=.)").sub
@@ -117,17 +117,18 @@ def _folded(text: str) -> str:
 
 @cache
 def _states(country_code: str | None) -> Mapping[str, str]:
-    """Folded names of states → their codes, of one country or (None) of both that have codes."""
+    """Folded names and codes of states → codes, of one country or (None) of both that have them."""
     if country_code is None:
         return {**_states("ca"), **_states("us")}
     if country_code not in _STATE_ALIASES:
         return {}
-    names = {
-        _folded(division.name): division.code.partition("-")[2].lower()
+    codes = {
+        division.code.partition("-")[2].lower(): _folded(division.name)
         for division in pycountry.subdivisions
         if division.country_code.lower() == country_code
     }
-    return {**names, **_STATE_ALIASES[country_code]}
+    names = {name: code for code, name in codes.items()}
+    return {**{code: code for code in codes}, **names, **_STATE_ALIASES[country_code]}
 
 
 _STATE_ALIASES: Mapping[str, Mapping[str, str]] = {
@@ -137,8 +138,14 @@ _STATE_ALIASES: Mapping[str, Mapping[str, str]] = {
         "usvirginislands": "vi",
         "unitedstatesvirginislands": "vi",
         "northernmarianas": "mp",
+        "commonwealthofthenorthernmarianaislands": "mp",
     },
-    "ca": {"newfoundland": "nl", "labrador": "nl", "yukonterritory": "yt"},
+    "ca": {
+        **dict.fromkeys(("newfoundland", "labrador", "newfoundlandlabrador"), "nl"),
+        "pei": "pe",
+        "nwt": "nt",
+        "yukonterritory": "yt",
+    },
 }
 
 
@@ -174,10 +181,14 @@ _COUNTRY_ALIASES = {
     **dict.fromkeys(("uae", "emirates"), "ae"),
     **dict.fromkeys(("ksa", "saudi"), "sa"),
     **dict.fromkeys(("prc", "mainlandchina"), "cn"),
-    **dict.fromkeys(("eire", "southernireland"), "ie"),
+    **dict.fromkeys(("eire", "southernireland", "republicofireland"), "ie"),
+    **dict.fromkeys(("hongkongsar", "hongkongsarchina"), "hk"),
+    **dict.fromkeys(("macau", "macausar", "macaosar", "macaosarchina"), "mo"),
     **dict.fromkeys(("vatican", "vaticancity"), "va"),
     **dict.fromkeys(("usvirginislands", "unitedstatesvirginislands", "usvi"), "vi"),
     **dict.fromkeys(("palestine", "palestinianterritories", "palestinianterritory"), "ps"),
+    "antigua": "ag",
+    "bahamasthe": "bs",
     "bosnia": "ba",
     "brunei": "bn",
     "burma": "mm",
@@ -185,10 +196,10 @@ _COUNTRY_ALIASES = {
     "czech": "cz",
     "easttimor": "tl",
     "falklands": "fk",
+    "gambiathe": "gm",
     "holland": "nl",
     "ivorycoast": "ci",
     "laos": "la",
-    "macau": "mo",
     "macedonia": "mk",
     "micronesia": "fm",
     "russia": "ru",
@@ -196,6 +207,7 @@ _COUNTRY_ALIASES = {
     "northkorea": "kp",
     "swaziland": "sz",
     "syria": "sy",
+    "trinidad": "tt",
     "turkey": "tr",
     "vietnam": "vn",
 }

@@ -4,8 +4,14 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from typing import Any, NamedTuple
 
-from consumer.hashing import Outcome, is_encodable, is_placeholder, visible_part
+from consumer.hashing import Outcome, is_encodable, is_placeholder, trimmed
 from consumer.model import Dropped, DropReason
+
+CLEAR_LENGTH_MAX = 4096
+"""Characters of a key that leaves in the clear; no browser calls itself more."""
+
+VALUES_MAX = 100
+"""Values of one hashed key: a person has a few of each; a table joined wrongly has thousands."""
 
 ReadClear = Callable[[str], str | int | DropReason]
 """How a key that leaves in the clear is read."""
@@ -28,9 +34,9 @@ class Found(NamedTuple):
     def add_scalar(self, key: str, field: str, value: Any, read: ReadClear) -> None:
         """A key that is never hashed; JSON needs its text to be UTF-8."""
         text = value if type(value) is str else next(texts(value), "")
-        if text is not None and not (text := visible_part(text)):
+        if text is not None and not (text := trimmed(text)):
             return
-        if text is None or not is_encodable(text):
+        if text is None or len(text) > CLEAR_LENGTH_MAX or not is_encodable(text):
             outcome: str | int | DropReason = DropReason.MALFORMED
         elif is_placeholder(text):
             outcome = DropReason.PLACEHOLDER
