@@ -87,6 +87,7 @@ HASHED = Kind("a SHA-256, or an array of them", (str, list), _is_hashed)
 CURRENCY = Kind("an ISO 4217 code", (str,), _is_currency)
 ADDRESS = Kind("an IPv4 or IPv6 address alone", (str,), _is_address)
 _CLICK = r"fb\.[0-9]+\.[0-9]{10,14}\."
+_ANY_APPENDIX = r"(?:\.[A-Za-z0-9_-]{2}|\.[A-Za-z0-9_-]{8})?"
 _DIGITS = matching("digits", r"[0-9]+")
 _SEGMENT = one_of(
     "new_customer_to_business new_customer_to_business_line new_customer_to_product_area "
@@ -137,7 +138,7 @@ USER_DATA: Mapping[str, Kind] = {
     "external_id": Kind("a string that is not blank, or an array", (str, list), _is_filled),
     "client_ip_address": ADDRESS,
     "fbc": matching("fb.1.<milliseconds>.<click id>", rf"{_CLICK}\S+"),
-    "fbp": matching("fb.1.<milliseconds>.<number>", rf"{_CLICK}[0-9]+{_APPENDIX}"),
+    "fbp": matching("fb.1.<milliseconds>.<number>", rf"{_CLICK}[0-9]+{_ANY_APPENDIX}"),
     **_each("client_user_agent subscription_id anon_id madid page_id", FILLED),
     **_each("page_scoped_user_id ctwa_clid whatsapp_business_account_id", FILLED),
     **_each("ig_account_id ig_sid", FILLED),

@@ -389,6 +389,7 @@ REFUSED_EVENTS: list[tuple[str, dict[str, Any], int | None]] = [
     ("messaging with a custom event", _messaging(event_name="deal_closed"), 2804066),
     ("messaging with an event in lower case", _messaging(event_name="purchase"), 2804066),
     ("WhatsApp without a page", _messaging(**_user()), 2804116),
+    ("WhatsApp with a click alone", _messaging(**_user(ctwa_clid="c")), 2804116),
     ("WhatsApp with an empty page", _messaging(**_user(page_id="")), 2804116),
     ("Messenger without a page", _messaging(messaging_channel="messenger", **_user()), 2804116),
     (

@@ -119,13 +119,13 @@ def test_a_pixels_budget_is_its_own_and_tells_minutes(graph: httpx.Client, clock
         answer = post(graph, event())
         (entry,) = usage(answer, "X-Business-Use-Case-Usage")[PIXEL]
         assert entry["estimated_time_to_regain_access"] == 0
-        clock.now += 100
+        clock.now += 119
 
     refused = post(graph, event())
     assert error(refused)["code"] == 80004
     (entry,) = usage(refused, "X-Business-Use-Case-Usage")[PIXEL]
     assert (entry["type"], entry["call_count"]) == ("ads_management", 100)
-    assert entry["estimated_time_to_regain_access"] == 9  # 500 seconds, in whole minutes
+    assert entry["estimated_time_to_regain_access"] == 9  # 481 seconds, in whole minutes
     assert other(graph).status_code == 200
 
 
