@@ -198,7 +198,11 @@ def emulate(
         ),
     ] = None,
 ) -> None:
-    """Serve a strict stand-in for Meta's Graph API."""
+    """Serve a strict stand-in for Meta's Graph API.
+
+    It refuses what Meta refuses, keeps what it takes, and fails on demand: docs/emulator.md says
+    what it covers. It needs no account, and nothing that is sent to it goes any further.
+    """
     import time
 
     from consumer.emulator import Emulator, EmulatorConfig

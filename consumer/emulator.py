@@ -1,9 +1,8 @@
 """A strict stand-in for Meta's Graph API: a real HTTP server for the demo, compose and tests.
 
 ``POST /v26.0/{pixel}/events`` judges a batch as Meta does (``emulator_rules``) and keeps what it
-takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel, ``GET /v26.0/dataset_quality`` and
-``GET /v26.0/{pixel}/stats`` show what it took; ``GET /healthz`` answers 200. The same event name
-and id for one pixel within 48 h of the first receipt is one event, received twice.
+takes; a GET is answered by the readings of ``_ROUTES``; ``GET /healthz`` answers 200. The same
+event name and id for one pixel within 48 h of the first receipt is one event, received twice.
 
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
@@ -11,19 +10,19 @@ Everything under ``/_emulator/`` is for whoever runs the test, and takes no toke
   order, of which the newest ``STORED_EVENTS_MAX`` are kept; ``GET stats``; ``GET requests``.
 * ``POST misbehave``: a list of rules ``{"pixel", "times", "probability", "seed", "do"}`` in place
   of the last one. In ``do`` is one action, ``status`` (with ``body`` json, html or empty),
-  ``error``, ``hang_seconds`` (take nothing, then hang up), ``reset``, ``ok_with_error``; these
-  take the batch first: ``accept_then_drop``, ``accept_then_status``, ``events_received`` (the
-  first n), ``truncate`` (true: half of the JSON; "connection": hang up half-way). ``headers``,
-  ``latency_ms`` and ``delay_seconds`` add to any answer; the batch is taken before the delay.
-* ``POST revoke`` and ``restore`` ``{"token"}``; ``POST app_secrets`` ``{"secrets": [...]}``: each
-  call must then carry the proof of one of them; ``POST hints`` ``{"form": "none|path|index"}``;
-  ``POST reset`` forgets all of it.
+  ``error``, ``answer`` (``status`` and any ``json`` or ``text``), ``hang_seconds`` (take nothing,
+  then hang up), ``reset``, ``ok_with_error``; these take the batch first: ``accept_then_drop``,
+  ``accept_then_status``, ``accept_then_answer``, ``events_received`` (the first n), ``truncate``
+  (true: half of the JSON; "connection": hang up half-way). ``headers``, ``latency_ms`` and
+  ``delay_seconds`` add to any answer; the batch is taken before the delay.
+* ``POST usage``: usage headers and rate limits, see ``emulator_usage``.
+* ``POST revoke`` and ``restore`` ``{"token"}``; ``POST app_secrets`` ``{"secrets": [...],
+  "code": 100}``: each call must then carry the proof of one of them, or is refused with the code;
+  ``POST hints`` ``{"form": "none|path|index"}``; ``POST reset`` forgets all of it.
 
 It logs nothing: requests hold tokens, and even hashed keys are personal.
 """
 
-import hashlib
-import hmac
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -32,13 +31,16 @@ from typing import Any
 
 import orjson
 
+from consumer.emulator_access import token_of
+from consumer.emulator_body import main_refusal, read_parameters
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
 from consumer.emulator_memory import AcceptedEvent, Memory, control
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, misbehaved
 from consumer.emulator_quality import dataset_quality, pixel_stats
-from consumer.emulator_reading import Asked, Reading, unreachable
+from consumer.emulator_reading import Asked, Reading, unreachable, unsupported
 from consumer.emulator_refusal import Refusal
 from consumer.emulator_rules import judge_batch
+from consumer.emulator_versions import version_headers
 
 __all__ = ["AcceptedEvent", "Emulator", "EmulatorConfig"]
 
@@ -115,12 +117,26 @@ class Emulator:
             return Answer(200, b'{"status":"ok"}')
         if request.path.startswith("/_emulator/"):
             return self._control(request)
+        with self._lock:
+            self._memory.tally["tokens_in_url"] += "access_token" in request.query
+        headers = version_headers(request.path, self._config.clock())
+        if isinstance(headers, Refusal):
+            return refuse(headers)
+        answer = self._route(request)
+        return answer._replace(headers={**headers, **answer.headers})
+
+    def _route(self, request: Request) -> Answer:
+        refusal = Refusal(code=2500, message="Unknown path components")
         for method, pattern, reading in _ROUTES:
-            if method == request.method and (match := pattern.fullmatch(request.path)):
+            match = pattern.fullmatch(request.path)
+            if match is None:
+                continue
+            if method == request.method:
                 if reading is None:
                     return self._post_events(match[1], request)
                 return self._read(reading, match, request)
-        return refuse(Refusal(code=2500, message="Unknown path components"))
+            refusal = unsupported(match[1] if match.groups() else "", request.method)
+        return refuse(refusal)
 
     def _control(self, request: Request) -> Answer:
         name = f"{request.method} {request.path.removeprefix('/_emulator/')}"
@@ -135,21 +151,15 @@ class Emulator:
             return refuse(Refusal(code=100, message=said))
 
     def _read(self, reading: Reading, match: re.Match[str], request: Request) -> Answer:
+        now = self._config.clock()
         with self._lock:
-            token = self._token(request, {})
+            token, headers = self._admitted(request.query, request.bearer, None, now)
             if isinstance(token, Refusal):
-                return refuse(token)
-            said = reading(
-                Asked(
-                    request=request,
-                    named=match.groups(),
-                    token=token,
-                    pixels=self._config.pixels,
-                    memory=self._memory,
-                    now=self._config.clock(),
-                )
-            )
-        return refuse(said) if isinstance(said, Refusal) else Answer(200, orjson.dumps(said))
+                return refuse(token)._replace(headers=headers)
+            pixels, memory = self._config.pixels, self._memory
+            said = reading(Asked(request, match.groups(), token, pixels, memory, now))
+        answer = refuse(said) if isinstance(said, Refusal) else Answer(200, orjson.dumps(said))
+        return answer._replace(headers=headers)
 
     def _post_events(self, pixel: str, request: Request) -> Answer:
         with self._lock:
@@ -162,57 +172,48 @@ class Emulator:
             hang_seconds = due.value if due.action == "hang_seconds" else 0
             if self._stopped.wait(due.delay_seconds + hang_seconds):
                 return answer._replace(ending=Ending.HANG_UP)
-            return answer._replace(headers=due.headers)
+            return answer._replace(headers={**answer.headers, **due.headers})
         finally:
             with self._lock:
                 self._active -= 1
 
     def _deliver(self, pixel: str, request: Request, due: Misbehaviour) -> Answer:
         now, trace_id = self._config.clock(), new_trace_id()
-        payload = _decoded(request.body)
-        data = payload.get("data") if payload is not None else None
-        refusal = None
-        if due.action not in UNJUDGED:
-            refusal = _body_refusal(payload)
+        read = read_parameters(request)
+        given = read if isinstance(read, dict) else {}
+        refusal = None if isinstance(read, dict) else read
+        headers: Mapping[str, str] = {}
+        if due.action in UNJUDGED:
+            refusal = None
+        elif refusal is None:
             with self._lock:
-                refusal = refusal or self._unauthorised(pixel, request, payload)
-            refusal = refusal or judge_batch(data, now=now, raw=request.body)
+                token, headers = self._admitted(given, request.bearer, pixel, now)
+            refusal = token if isinstance(token, Refusal) else main_refusal(given)
+            refusal = refusal or judge_batch(given.get("data"), now=now, raw=request.body)
         with self._lock:
             memory = self._memory
-            memory.tally["tokens_in_url"] += "access_token" in request.query
-            received = memory.receive(pixel, payload, due, refusal, now=now, trace_id=trace_id)
+            received = memory.receive(pixel, given, due, refusal, now=now, trace_id=trace_id)
             hints = memory.hints
         if refusal is not None:
             answer = Answer(refusal.status, refusal.body(trace_id=trace_id, hints=hints))
         else:
             said = {"events_received": received, "messages": [], "fbtrace_id": trace_id}
             answer = Answer(200, orjson.dumps(said))
-        return misbehaved(answer, due, trace_id)
+        return misbehaved(answer._replace(headers=headers), due, trace_id)
 
-    def _unauthorised(
-        self, pixel: str, request: Request, payload: dict[str, Any] | None
-    ) -> Refusal | None:
-        """Why the token may not write to the pixel, None if it may. The lock is held."""
-        token = self._token(request, payload or {})
-        if isinstance(token, Refusal):
-            return token
-        return unreachable(pixel, token, self._config.pixels, request.method)
-
-    def _token(self, request: Request, payload: dict[str, Any]) -> str | Refusal:
-        """The token of the request, if it is a good one. The lock is held."""
-        given = request.query | payload
-        token = given.get("access_token") or request.bearer
-        if not token or type(token) is not str:
-            return _NO_TOKEN
+    def _admitted(
+        self, given: Mapping[str, Any], bearer: str | None, pixel: str | None, now: float
+    ) -> tuple[str | Refusal, Mapping[str, str]]:
+        """The token of a call, or why it may not be made; and how much is used up. The lock is
+        held. ``pixel`` is the one that would be written to."""
         pixels, memory = self._config.pixels, self._memory
-        known = any(token in tokens for tokens in pixels.values())
-        if not (known if pixels else len(token) >= 8 and "invalid" not in token):
-            return _BAD_TOKEN
-        if token in memory.revoked:
-            return _EXPIRED_TOKEN
-        if memory.app_secrets and not _proves(given.get("appsecret_proof"), token, memory):
-            return _BAD_PROOF
-        return token
+        token = token_of(given, bearer, pixels, memory)
+        if isinstance(token, Refusal):
+            return token, {}
+        headers, refusal = memory.usage.charge(token=token, pixel=pixel, now=now)
+        if refusal is None and pixel is not None:
+            refusal = unreachable(pixel, token, pixels, "POST")
+        return refusal or token, headers
 
 
 def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
@@ -228,44 +229,10 @@ def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
 
 # What is served, the first that fits. A reading gets a good token and holds the lock; None is
 # the edge that takes events, which is no reading.
-_VERSION = r"/v\d\d\.0"
+_VERSION = r"/v\d+\.0"
 _ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
     ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
     ("GET", re.compile(rf"{_VERSION}/dataset_quality"), dataset_quality),
     ("GET", re.compile(rf"{_VERSION}/([^/]+)/stats"), pixel_stats),
     ("GET", re.compile(rf"{_VERSION}/([^/]+)"), _pixel),
 )
-
-_NO_TOKEN = Refusal(code=104, message="An access token is required to request this resource.")
-_BAD_TOKEN = Refusal(
-    code=190, message="Invalid OAuth access token - Cannot parse access token", status=401
-)
-_EXPIRED_TOKEN = Refusal(
-    code=190, subcode=463, message="Error validating access token: the session has expired."
-)
-_BAD_PROOF = Refusal(
-    code=100,
-    message="Invalid appsecret_proof provided in the API argument",
-    kind="GraphMethodException",
-)
-
-
-def _proves(proof: object, token: str, memory: Memory) -> bool:
-    for secret in memory.app_secrets:
-        if proof == hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest():
-            return True
-    return False
-
-
-def _decoded(body: bytes) -> dict[str, Any] | None:
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return payload if type(payload) is dict else None
-
-
-def _body_refusal(payload: dict[str, Any] | None) -> Refusal | None:
-    if payload is not None and type(payload.get("test_event_code")) in (str, type(None)):
-        return None
-    return Refusal(code=100, is_transient=False, user_message="The body must be a JSON object.")

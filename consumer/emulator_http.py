@@ -47,6 +47,7 @@ class Request(NamedTuple):
     path: str
     query: dict[str, str]
     bearer: str | None
+    content_type: str
     body: bytes
 
 
@@ -122,13 +123,15 @@ class _Exchange(BaseHTTPRequestHandler):
             target = urlsplit(self.path)
             query = dict(parse_qsl(target.query))
             method = "GET" if self.command == "HEAD" else self.command
-            answer = self.server.answer(Request(method, target.path, query, bearer, body))
+            content_type = self.headers.get("Content-Type", "")
+            request = Request(method, target.path, query, bearer, content_type, body)
+            answer = self.server.answer(request)
         except Exception:
             # Ours, and said in Meta's way: a client of Graph never sees anything else.
             answer = refuse(Refusal(code=1, message="An unknown error occurred", status=500))
         return self._send(answer)
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
     def _body(self) -> bytes | Refusal:
         length = self.headers.get("Content-Length", "0")

@@ -14,6 +14,7 @@ import orjson
 from consumer.emulator_http import Request
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, Misbehaviours
 from consumer.emulator_refusal import Refusal
+from consumer.emulator_usage import Usage
 
 DEDUPLICATION_SECONDS = 48 * 3600
 STORED_EVENTS_MAX = 250_000
@@ -40,6 +41,8 @@ class Memory:
         self.misbehaviours = Misbehaviours([])
         self.revoked: set[str] = set()
         self.app_secrets: tuple[str, ...] = ()
+        self.proof_code = 100
+        self.usage = Usage({})
         self.hints = "none"
         self.tally = Counter(dict.fromkeys(_TALLIES, 0))
         self.refused: Counter[str] = Counter()
@@ -166,7 +169,9 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
         case "POST restore":
             memory.revoked.discard(str(orjson.loads(request.body)["token"]))
         case "POST app_secrets":
-            memory.app_secrets = tuple(map(str, orjson.loads(request.body)["secrets"]))
+            _set_secrets(memory, **orjson.loads(request.body))
+        case "POST usage":
+            memory.usage = Usage(orjson.loads(request.body))
         case "POST hints":
             form = orjson.loads(request.body)["form"]
             if form not in ("none", "path", "index"):
@@ -177,6 +182,12 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
         case _:
             raise ValueError("There is no such control.")
     return {"success": True}
+
+
+def _set_secrets(memory: Memory, *, secrets: list[str], code: int = 100) -> None:
+    if code not in (100, 104):
+        raise ValueError("code must be 100 or 104.")
+    memory.app_secrets, memory.proof_code = tuple(map(str, secrets)), code
 
 
 def _list_events(memory: Memory, request: Request) -> dict[str, Any]:

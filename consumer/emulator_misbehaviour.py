@@ -8,10 +8,12 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from consumer.emulator_http import Answer, Ending
 from consumer.emulator_refusal import Refusal
 
-UNJUDGED = frozenset(("status", "error", "hang_seconds", "reset", "ok_with_error"))
+UNJUDGED = frozenset(("status", "error", "answer", "hang_seconds", "reset", "ok_with_error"))
 """The actions that take nothing: the batch is not even looked at."""
 
 
@@ -61,6 +63,8 @@ def misbehaved(answer: Answer, due: Misbehaviour, trace_id: str) -> Answer:
             return _page(due.value, due.page, trace_id)
         case "error":
             return _injected(due.value, trace_id)
+        case "answer" | "accept_then_answer":
+            return _ordered(**due.value)
         case "ok_with_error":
             return _page(200, "json", trace_id)
         case "truncate" if due.value is True:
@@ -93,8 +97,16 @@ def _injected(error: Mapping[str, Any], trace_id: str) -> Answer:
         message=error.get("message", "The emulator was told to say so."),
         kind=error.get("type", "OAuthException"),
         is_transient=error.get("is_transient"),
+        title=error.get("user_title"),
+        user_message=error.get("user_message"),
+        data=error.get("data"),
     )
     return Answer(error.get("status", 400), refusal.body(trace_id=trace_id, hints="none"))
+
+
+def _ordered(status: int = 200, json: Any = None, text: str | None = None) -> Answer:
+    """Anything at all: what is given as text is not JSON, whatever it says it is."""
+    return Answer(status, orjson.dumps(json) if text is None else text.encode())
 
 
 class _Rule:
@@ -160,18 +172,29 @@ _ERROR_TYPES: Mapping[str, type] = {
     "is_transient": bool,
     "type": str,
     "message": str,
+    "user_title": str,
+    "user_message": str,
 }
 
 
 def _error(value: Any) -> bool:
     if type(value) is not dict or "code" not in value or not _status(value.get("status", 400)):
         return False
-    return all(type(one) is _ERROR_TYPES.get(name) for name, one in value.items())
+    typed = {name: one for name, one in value.items() if name != "data"}
+    return all(type(one) is _ERROR_TYPES.get(name) for name, one in typed.items())
+
+
+def _answer(value: Any) -> bool:
+    if type(value) is not dict or not value.keys() <= {"status", "json", "text"}:
+        return False
+    return _status(value.get("status", 200)) and type(value.get("text", "")) is str
 
 
 _ACTIONS: Mapping[str, Callable[[Any], bool]] = {
     "status": _status,
     "error": _error,
+    "answer": _answer,
+    "accept_then_answer": _answer,
     "hang_seconds": _amount,
     "reset": _flag,
     "ok_with_error": _flag,

@@ -38,9 +38,14 @@ def unreachable(
     """Meta's words for a pixel that is not there or not the token's, None if it is."""
     if token in pixels.get(pixel, ()) if pixels else pixel.isdecimal():
         return None
+    return unsupported(pixel, method)
+
+
+def unsupported(identity: str, method: str) -> Refusal:
+    """Meta's words for what an object does not do, or for an object that is not there."""
     message = (
-        f"Unsupported {method.lower()} request. Object with ID '{pixel}' does not exist, cannot be"
-        " loaded due to missing permissions, or does not support this operation. Please read the"
-        " Graph API documentation at https://developers.facebook.com/docs/graph-api"
+        f"Unsupported {method.lower()} request. Object with ID '{identity}' does not exist, cannot"
+        " be loaded due to missing permissions, or does not support this operation. Please read"
+        " the Graph API documentation at https://developers.facebook.com/docs/graph-api"
     )
     return Refusal(code=100, subcode=33, message=message, kind="GraphMethodException")

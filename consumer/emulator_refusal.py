@@ -11,7 +11,10 @@ import orjson
 
 
 class Refusal(NamedTuple):
-    """One error of Meta's: ``status`` is HTTP's; ``event_index`` and ``path`` say where."""
+    """One error of Meta's: ``status`` is HTTP's; ``event_index`` and ``path`` say where.
+
+    ``data`` is ``error_data``, which Meta gives as an object or as JSON inside a string.
+    """
 
     code: int
     message: str = "Invalid parameter"
@@ -23,6 +26,7 @@ class Refusal(NamedTuple):
     is_transient: bool | None = None
     event_index: int | None = None
     path: str = ""
+    data: Any = None
 
     @property
     def label(self) -> str:
@@ -31,7 +35,7 @@ class Refusal(NamedTuple):
 
     def body(self, *, trace_id: str, hints: str) -> bytes:
         """Meta's JSON for this error; ``hints`` is ``none``, ``path`` or ``index``."""
-        message, user_message, data = self.message, self.user_message, None
+        message, user_message, data = self.message, self.user_message, self.data
         if self.event_index is not None and hints == "path":
             where = f"$['data'][{self.event_index}]{self.path}"
             message = f"{message}: {where}"
@@ -90,4 +94,6 @@ _SUBCODES: Mapping[int, tuple[str, str]] = {
     ),
     2804063: ("Missing messaging channel parameter", "Say on which channel they talked."),
     2804066: ("Messaging Event Invalid Event Type", "This event name is not for messaging."),
+    # The subcode was seen, its title was not.
+    2804116: ("Missing page id", "Say with which page or account they talked."),
 }

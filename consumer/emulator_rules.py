@@ -1,4 +1,4 @@
-"""How the emulator judges: what Meta would say to a batch.
+"""How the emulator judges: what Meta would say to a batch. The shapes are in ``emulator_shapes``.
 
 Nothing here does I/O, reads a clock or knows of the consumer's own preparation: the rules are
 written anew from Meta's documentation and from answers seen live, so that a mistake in ours does
@@ -8,18 +8,30 @@ One rule is for tests alone: an event whose ``custom_data`` holds ``"emulator_re
 is refused with code 100 and that subcode. It is a poison that no local validation can foresee.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from consumer.emulator_kinds import misfit, one_of
 from consumer.emulator_refusal import Refusal, invalid, not_hashed, refused, unexpected_key
+from consumer.emulator_shapes import (
+    APP_DATA,
+    ATTRIBUTION,
+    ATTRIBUTION_SETTING,
+    CONTENT,
+    CUSTOM_DATA,
+    EVENT,
+    HASHED,
+    ORIGINAL_EVENT,
+    USER_DATA,
+)
 
 EVENTS_MAX = 1000
 MAX_AGE_SECONDS = 7 * 86_400
 STORE_MAX_AGE_SECONDS = 62 * 86_400
 FUTURE_SECONDS = 300
+_EMPTY_HASH = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
@@ -44,75 +56,28 @@ def judge_batch(data: object, *, now: float, raw: bytes) -> Refusal | None:
 def _judge_event(event: Any, now: float) -> Refusal | None:
     if type(event) is not dict:
         return invalid("Each event must be an object.")
+    custom = event.get("custom_data") or {}
     return (
-        _shape(event)
+        misfit(event, EVENT, "")
+        or _required(event)
         or _time(event, now)
         or _user_data(event.get("user_data") or {})
-        or _custom_data(event.get("custom_data") or {})
-        or _money(event["event_name"], event.get("custom_data") or {})
+        or _price(event["event_name"], custom)
+        or _custom_data(custom)
         or _data_processing(event)
-        or _app(event)
+        or _app_data(event)
         or _messaging(event)
-        or _marker(event.get("custom_data") or {})
+        or _history(event)
+        or _marker(custom)
     )
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Meta refuses a key that it does not know, with the path to it: seen live for the event itself
-# and for an element of contents. Only custom_data is free for names of one's own.
-_EVENT_TYPES: Mapping[str, type] = {
-    **dict.fromkeys(_words("event_name event_id action_source event_source_url"), str),
-    **dict.fromkeys(_words("referrer_url customer_segmentation messaging_channel"), str),
-    **dict.fromkeys(_words("user_data custom_data app_data original_event_data"), dict),
-    "attribution_data": dict,
-    "advanced_measurement_table": str,
-    "event_time": int,
-    "opt_out": bool,
-    "data_processing_options": list,
-    "data_processing_options_country": int,
-    "data_processing_options_state": int,
-}
-_ACTION_SOURCES = _words(
-    "email website app phone_call chat physical_store system_generated business_messaging other"
-)
-_MESSAGING_CHANNELS = _words("whatsapp messenger instagram")
-_MESSAGING_EVENTS = _words(
-    "LeadSubmitted Purchase AddToCart InitiateCheckout ViewContent QualifiedLead OrderCreated "
-    "OrderShipped OrderDelivered OrderCanceled OrderReturned CartAbandoned RatingProvided "
-    "ReviewProvided"
-)
-_CONTENT_KEYS = _words("id quantity item_price title description brand category delivery_category")
-_HASH = re.compile(r"[0-9A-Fa-f]{64}(?:\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg))?").fullmatch
-_CURRENCY = re.compile(r"[A-Za-z]{3}")
-_EMPTY_HASH = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-# Too broad to find anybody: an event is refused whose keys are a subset of one of these.
-_INSUFFICIENT = (
-    _words("ct country st zp ge client_user_agent"),
-    _words("db client_user_agent"),
-    _words("fn ge"),
-    _words("ln ge"),
-)
-_ABSENT = (str, list, type(None))
-_NUMBERS = (int, float)
-
-
-def _shape(event: dict[str, Any]) -> Refusal | None:
-    for key, value in event.items():
-        expected = _EVENT_TYPES.get(key)
-        if expected is None:
-            return unexpected_key(key)
-        # type() and not isinstance(): a boolean is no number.
-        if value is not None and type(value) is not expected:
-            return invalid(f"{key} has the wrong type.", f"['{key}']")
-    if not (event.get("event_name") or "").strip():
-        return invalid("event_name is required.", "['event_name']")
-    if event.get("event_time") is None:
-        return invalid("event_time is required.", "['event_time']")
-    if event.get("action_source") not in _ACTION_SOURCES:
-        return invalid("action_source must be one of Meta's nine.", "['action_source']")
+def _required(event: dict[str, Any]) -> Refusal | None:
+    # A website event without its address or user agent is taken all the same: seen live.
+    for key in ("event_name", "event_time", "action_source"):
+        value = event.get(key)
+        if value is None or (type(value) is str and not value.strip()):
+            return invalid(f"{key} is required.", f"['{key}']")
     return None
 
 
@@ -127,99 +92,78 @@ def _time(event: dict[str, Any], now: float) -> Refusal | None:
 def _user_data(user: dict[str, Any]) -> Refusal | None:
     present = set()
     for key, value in user.items():
-        fits = _USER_DATA.get(key)
-        if fits is None:
+        kind = USER_DATA.get(key)
+        if kind is None:
             # Strictness of ours: a plaintext key beside the hashed ones must not pass unnoticed.
             return unexpected_key(key, "['user_data']")
-        if not value and type(value) in _ABSENT:
-            continue
-        if not fits(value):
-            wrong_type = invalid(f"{key} has the wrong type.", f"['user_data']['{key}']")
-            return not_hashed(key) if fits is _hashed else wrong_type
-        present.add(key)
+        if type(value) in kind.types and (kind.check is None or kind.check(value)):
+            present.add(key)
+        elif value is not None and value != "" and (value != [] or list not in kind.types):
+            wrong_kind = invalid(f"{key} must be {kind.said}.", f"['user_data']['{key}']")
+            return not_hashed(key) if kind is HASHED else wrong_kind
     for broad in _INSUFFICIENT:
         if present <= broad:
             return refused(2804050, "['user_data']")
     return None
 
 
-def _hashed(value: Any) -> bool:
-    for one in value if type(value) is list else (value,):
-        if type(one) is not str or _HASH(one) is None:
-            return False
-    return True
+# Too broad to find anybody: an event is refused whose keys are a subset of one of these.
+_INSUFFICIENT = (
+    frozenset(("ct", "country", "st", "zp", "ge", "client_user_agent")),
+    frozenset(("db", "client_user_agent")),
+    frozenset(("fn", "ge")),
+    frozenset(("ln", "ge")),
+)
 
 
-def _text(value: Any) -> bool:
-    return type(value) is str
-
-
-def _texts(value: Any) -> bool:
-    return all(type(one) is str and one for one in (value if type(value) is list else (value,)))
-
-
-def _lead_id(value: Any) -> bool:
-    return type(value) is int and 15 <= len(str(value)) <= 17
-
-
-_USER_DATA: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(_words("em ph fn ln db ge ct st zp country"), _hashed),
-    **dict.fromkeys(_words("f5first f5last fi dobd dobm doby app_user_id"), _hashed),
-    **dict.fromkeys(_words("client_ip_address client_user_agent fbc fbp subscription_id"), _text),
-    **dict.fromkeys(_words("anon_id madid page_id page_scoped_user_id ctwa_clid"), _text),
-    **dict.fromkeys(_words("whatsapp_business_account_id ig_account_id ig_sid"), _text),
-    "external_id": _texts,
-    "lead_id": _lead_id,
-    "fb_login_id": lambda value: type(value) in (str, int),
-}
-
-
-def _custom_data(custom: dict[str, Any]) -> Refusal | None:
-    for key in ("predicted_ltv", "net_revenue", "num_items"):
-        if custom.get(key) is not None and type(custom[key]) not in _NUMBERS:
-            return invalid(f"{key} must be a number.", f"['custom_data']['{key}']")
-    if custom.get("content_ids") is not None and type(custom["content_ids"]) is not list:
-        return invalid("content_ids must be an array.", "['custom_data']['content_ids']")
-    contents, path = custom.get("contents"), "['custom_data']['contents']"
-    if contents is None:
+def _price(event_name: str, custom: dict[str, Any]) -> Refusal | None:
+    """What a Purchase must have. Case matters: ``purchase`` is an event of one's own."""
+    if event_name != "Purchase":
         return None
-    if type(contents) is not list or any(type(item) is not dict for item in contents):
-        return invalid("contents must be an array of objects.", path)
-    for number, item in enumerate(contents):
-        if not item.keys() <= _CONTENT_KEYS:
-            return unexpected_key(min(item.keys() - _CONTENT_KEYS), f"{path}[{number}]")
+    for key, subcode in (("value", 2804009), ("currency", 2804010)):
+        if not CUSTOM_DATA[key].fits(custom.get(key)):
+            return refused(subcode, f"['custom_data']['{key}']")
     return None
 
 
-def _money(event_name: str, custom: dict[str, Any]) -> Refusal | None:
-    """Value and currency: of the right kind wherever they are, required for a Purchase."""
-    required = event_name == "Purchase"
-    value, path = custom.get("value"), "['custom_data']['value']"
-    if type(value) not in _NUMBERS and (required or value is not None):
-        return refused(2804009, path) if required else invalid("value must be a number.", path)
-    currency, path = custom.get("currency"), "['custom_data']['currency']"
-    fits = type(currency) is str and _CURRENCY.fullmatch(currency) is not None
-    if not fits and (required or currency is not None):
-        said = "currency must be a code of three letters."
-        return refused(2804010, path) if required else invalid(said, path)
+def _custom_data(custom: dict[str, Any]) -> Refusal | None:
+    # Free for names of one's own: only those that Meta knows have a kind.
+    refusal = misfit(custom, CUSTOM_DATA, "['custom_data']", free=True)
+    if refusal is not None:
+        return refusal
+    for number, item in enumerate(custom.get("contents") or ()):
+        refusal = misfit(item, CONTENT, f"['custom_data']['contents'][{number}]")
+        if refusal is not None:
+            return refusal
     return None
 
 
 def _data_processing(event: dict[str, Any]) -> Refusal | None:
-    if any(option != "LDU" for option in event.get("data_processing_options") or ()):
-        return invalid("The only option is LDU.", "['data_processing_options']")
-    country, state = "data_processing_options_country", "data_processing_options_state"
-    if event.get(country) is not None and event.get(state) is None:
-        return invalid(f"{country} needs {state}.", f"['{state}']")
+    """Limited data use needs a country, and a country and a state need each other."""
+    country = event.get("data_processing_options_country")
+    state = event.get("data_processing_options_state")
+    if event.get("data_processing_options") and country is None:
+        return _needs("data_processing_options", "data_processing_options_country")
+    if country is not None and state is None:
+        return _needs("data_processing_options_country", "data_processing_options_state")
+    if state is not None and country is None:
+        return _needs("data_processing_options_state", "data_processing_options_country")
     return None
 
 
-def _app(event: dict[str, Any]) -> Refusal | None:
+def _needs(key: str, other: str) -> Refusal:
+    return invalid(f"{key} needs {other}.", f"['{key}']")
+
+
+def _app_data(event: dict[str, Any]) -> Refusal | None:
+    app_data = event.get("app_data") or {}
+    if app_data and (refusal := misfit(app_data, APP_DATA, "['app_data']")) is not None:
+        return refusal
     if event["action_source"] != "app":
         return None
-    info: Any = (event.get("app_data") or {}).get("extinfo")
-    known = type(info) is list and len(info) == 16 and info[0] in ("a2", "i2")
-    if known and type(info[4]) is str and info[4]:
+    info: list[Any] = app_data.get("extinfo") or []
+    known = len(info) == 16 and info[0] in ("a2", "i2")
+    if known and type(info[4]) is str and info[4].strip():
         return None
     return refused(2804043, "['app_data']['extinfo']")
 
@@ -227,12 +171,42 @@ def _app(event: dict[str, Any]) -> Refusal | None:
 def _messaging(event: dict[str, Any]) -> Refusal | None:
     if event["action_source"] != "business_messaging":
         return None
-    if not event.get("messaging_channel"):
+    channel, user = event.get("messaging_channel"), event["user_data"]
+    if channel is None:
         return refused(2804063, "['messaging_channel']")
-    if event["messaging_channel"] not in _MESSAGING_CHANNELS:
-        return invalid("This messaging_channel is unknown.", "['messaging_channel']")
-    known = event["event_name"] in _MESSAGING_EVENTS
-    return None if known else refused(2804066, "['event_name']")
+    if not _FOR_MESSAGING.fits(event["event_name"]):
+        return refused(2804066, "['event_name']")
+    if not any(user.get(key) for key in _PAGES[channel]):
+        return refused(2804116, f"['user_data']['{_PAGES[channel][0]}']")
+    return None
+
+
+_FOR_MESSAGING = one_of(
+    "LeadSubmitted Purchase AddToCart InitiateCheckout ViewContent QualifiedLead OrderCreated "
+    "OrderShipped OrderDelivered OrderCanceled OrderReturned CartAbandoned RatingProvided "
+    "ReviewProvided"
+)
+# With whom they talked. That a page is missed was seen; for which channel which key counts is
+# our reading of the keys that Meta documents for each.
+_PAGES: Mapping[str, tuple[str, ...]] = {
+    "messenger": ("page_id",),
+    "whatsapp": ("page_id", "whatsapp_business_account_id"),
+    "instagram": ("ig_account_id", "page_id"),
+}
+
+
+def _history(event: dict[str, Any]) -> Refusal | None:
+    """An event that is about an earlier one: whose it is, and to what it is attributed."""
+    original = event.get("original_event_data")
+    if original and (refusal := misfit(original, ORIGINAL_EVENT, "['original_event_data']")):
+        return refusal
+    attribution, path = event.get("attribution_data"), "['attribution_data']"
+    if not attribution:
+        return None
+    setting = attribution.get("attribution_setting")
+    return misfit(attribution, ATTRIBUTION, path) or (
+        misfit(setting, ATTRIBUTION_SETTING, f"{path}['attribution_setting']") if setting else None
+    )
 
 
 def _marker(custom: dict[str, Any]) -> Refusal | None:

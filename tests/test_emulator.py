@@ -15,26 +15,22 @@ import httpx
 import orjson
 import pytest
 
-from consumer.emulator import AcceptedEvent, Emulator, EmulatorConfig
-
-NOW = 1_795_000_000
-DAY = 86_400
-PIXEL = "1729525464415281"
-TOKEN = "token-of-the-first-pixel"
-OTHER_PIXEL = "2729525464415282"
-OTHER_TOKEN = "token-of-the-other-pixel"
-HASH = "7b17fb0bd173f625b58636fb796407c22b3d16fc78302d79f0fd30c2fc2fc068"
-EMPTY_HASH = hashlib.sha256(b"").hexdigest()
-EXTINFO = ["i2", "", "", "", "17.5", *[""] * 11]
-PURCHASE = {"value": 12.5, "currency": "EUR"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
+from consumer.emulator import Emulator, EmulatorConfig
+from tests.emulated import (
+    OTHER_PIXEL,
+    OTHER_TOKEN,
+    PIXEL,
+    TOKEN,
+    Clock,
+    control,
+    error,
+    ids,
+    misbehave,
+    post,
+    serving,
+    stats,
+)
+from tests.graph_requests import DAY, HASH, NOW, event
 
 
 @pytest.fixture
@@ -44,11 +40,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def emulator(clock: Clock) -> Iterator[Emulator]:
-    pixels = {PIXEL: frozenset((TOKEN,)), OTHER_PIXEL: frozenset((OTHER_TOKEN,))}
-    emulator = Emulator(EmulatorConfig(host="127.0.0.1", port=0, pixels=pixels, clock=clock))
-    emulator.start()
-    yield emulator
-    emulator.stop()
+    with serving(clock) as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -57,246 +50,13 @@ def graph(emulator: Emulator) -> Iterator[httpx.Client]:
         yield client
 
 
-def event(**changes: Any) -> dict[str, Any]:
-    """A good event with some keys set differently; ``...`` leaves a key out."""
-    good = {
-        "event_name": "Lead",
-        "event_time": NOW - 60,
-        "event_id": "a",
-        "action_source": "website",
-        "user_data": {"em": [HASH], "client_user_agent": "Firefox"},
-    }
-    return {key: value for key, value in (good | changes).items() if value is not ...}
-
-
-def post(graph: httpx.Client, *events: Any, pixel: str = PIXEL, **body: Any) -> httpx.Response:
-    whole = {"data": list(events), "access_token": TOKEN} | body
-    return graph.post(f"/v26.0/{pixel}/events", content=orjson.dumps(whole))
-
-
-def control(graph: httpx.Client, name: str, body: Any = None) -> None:
-    answer = graph.post(f"/_emulator/{name}", content=orjson.dumps(body))
-    assert answer.json() == {"success": True}
-
-
-def misbehave(graph: httpx.Client, **do: Any) -> None:
-    control(graph, "misbehave", [{"do": do, "times": 1}])
-
-
-def stats(graph: httpx.Client) -> dict[str, Any]:
-    answer: dict[str, Any] = graph.get("/_emulator/stats").json()
-    return answer
-
-
-def error(answer: httpx.Response) -> dict[str, Any]:
-    said: dict[str, Any] = answer.json()["error"]
-    return said
-
-
-def ids(accepted: list[AcceptedEvent]) -> list[str]:
-    return [one.event["event_id"] for one in accepted]
-
-
-REFUSED: list[tuple[str, dict[str, Any], int | None]] = [
-    ("just over seven days old", {"event_time": NOW - 7 * DAY - 1}, 2804003),
-    (
-        "63 days in a store",
-        {"event_time": NOW - 63 * DAY, "action_source": "physical_store"},
-        2804003,
-    ),
-    ("ten minutes ahead", {"event_time": NOW + 600}, 2804004),
-    ("milliseconds", {"event_time": NOW * 1000}, 2804004),
-    ("no user_data", {"user_data": ...}, 2804050),
-    ("empty user_data", {"user_data": {}}, 2804050),
-    ("keys without values", {"user_data": {"em": [], "ph": "", "fbp": None}}, 2804050),
-    (
-        "city and user agent",
-        {"user_data": {"ct": [HASH], "zp": [HASH], "client_user_agent": "Firefox"}},
-        2804050,
-    ),
-    ("birthday and user agent", {"user_data": {"db": HASH, "client_user_agent": "F"}}, 2804050),
-    ("first name and gender", {"user_data": {"fn": HASH, "ge": HASH}}, 2804050),
-    ("last name alone", {"user_data": {"ln": HASH}}, 2804050),
-    ("plaintext e-mail", {"user_data": {"em": ["somebody@example.com"]}}, 2804016),
-    ("one plaintext of two", {"user_data": {"em": [HASH, "somebody@example.com"]}}, 2804016),
-    ("MD5", {"user_data": {"em": HASH[:32]}}, 2804016),
-    ("one digit too many", {"user_data": {"em": HASH + "0"}}, 2804016),
-    ("hash and line end", {"user_data": {"em": HASH + "\n"}}, 2804016),
-    ("unknown appendix", {"user_data": {"em": HASH + ".xx"}}, 2804016),
-    ("null in a list", {"user_data": {"em": [HASH, None]}}, 2804016),
-    ("hash of nothing", {"user_data": {"em": [HASH], "ph": [EMPTY_HASH]}}, 2804016),
-    ("hash of nothing as external id", {"user_data": {"external_id": EMPTY_HASH}}, 2804016),
-    ("hash of nothing elsewhere", {"custom_data": {"order": EMPTY_HASH.upper()}}, 2804016),
-    ("purchase without value", {"event_name": "Purchase"}, 2804009),
-    (
-        "purchase with value as text",
-        {"event_name": "Purchase", "custom_data": PURCHASE | {"value": "12.5"}},
-        2804009,
-    ),
-    (
-        "purchase with a boolean value",
-        {"event_name": "Purchase", "custom_data": PURCHASE | {"value": True}},
-        2804009,
-    ),
-    (
-        "purchase without currency",
-        {"event_name": "Purchase", "custom_data": {"value": 1}},
-        2804010,
-    ),
-    (
-        "purchase with a long currency",
-        {"event_name": "Purchase", "custom_data": PURCHASE | {"currency": "EURO"}},
-        2804010,
-    ),
-    ("app without app_data", {"action_source": "app"}, 2804043),
-    (
-        "app with short extinfo",
-        {"action_source": "app", "app_data": {"extinfo": EXTINFO[:5]}},
-        2804043,
-    ),
-    (
-        "app without system version",
-        {"action_source": "app", "app_data": {"extinfo": ["a2", *[""] * 15]}},
-        2804043,
-    ),
-    (
-        "app of no platform",
-        {"action_source": "app", "app_data": {"extinfo": ["w2", *EXTINFO[1:]]}},
-        2804043,
-    ),
-    ("messaging without channel", {"action_source": "business_messaging"}, 2804063),
-    (
-        "messaging with a website's event",
-        {"action_source": "business_messaging", "messaging_channel": "whatsapp"},
-        2804066,
-    ),
-    ("unknown key", {"advertiser_tracking_enabled": 1}, 2804019),
-    ("plaintext key", {"user_data": {"em": [HASH], "email": "somebody@example.com"}}, 2804019),
-    ("unknown key of an item", {"custom_data": {"contents": [{"id": "1", "name": "x"}]}}, 2804019),
-    ("poison for tests", {"custom_data": {"emulator_refuse": "2804087"}}, 2804087),
-    ("poison without a subcode", {"custom_data": {"emulator_refuse": "?"}}, None),
-    ("no event_name", {"event_name": ...}, None),
-    ("blank event_name", {"event_name": " "}, None),
-    ("event_name no text", {"event_name": 5}, None),
-    ("no event_time", {"event_time": ...}, None),
-    ("event_time as text", {"event_time": str(NOW)}, None),
-    ("event_time with decimals", {"event_time": NOW - 0.5}, None),
-    ("event_time a boolean", {"event_time": True}, None),
-    ("no action_source", {"action_source": ...}, None),
-    ("unknown action_source", {"action_source": "web"}, None),
-    ("unknown channel", {"action_source": "business_messaging", "messaging_channel": "x"}, None),
-    ("event_id no text", {"event_id": 5}, None),
-    ("user_data no object", {"user_data": [HASH]}, None),
-    ("custom_data no object", {"custom_data": "x"}, None),
-    ("value as text", {"custom_data": {"value": "12.5"}}, None),
-    ("currency of four letters", {"custom_data": {"currency": "EURO"}}, None),
-    ("predicted_ltv as text", {"custom_data": {"predicted_ltv": "1"}}, None),
-    ("content_ids no list", {"custom_data": {"content_ids": "1"}}, None),
-    ("contents no list", {"custom_data": {"contents": {"id": "1"}}}, None),
-    ("contents of texts", {"custom_data": {"contents": ["1"]}}, None),
-    ("lead_id as text", {"user_data": {"lead_id": "1234567890123456"}}, None),
-    ("lead_id too short", {"user_data": {"lead_id": 12345}}, None),
-    ("address no text", {"user_data": {"client_ip_address": 5}}, None),
-    ("external_id of numbers", {"user_data": {"external_id": [5]}}, None),
-    ("opt_out no boolean", {"opt_out": "yes"}, None),
-    ("unknown processing option", {"data_processing_options": ["XYZ"]}, None),
-    ("country without state", {"data_processing_options_country": 1}, None),
-]
-
-
-@pytest.mark.parametrize(
-    ("bad", "subcode"), [pytest.param(row[1], row[2], id=row[0]) for row in REFUSED]
-)
-def test_one_bad_event_refuses_the_whole_batch_and_nothing_is_stored(
-    graph: httpx.Client, emulator: Emulator, bad: dict[str, Any], subcode: int | None
-) -> None:
-    answer = post(graph, event(event_id="b"), event(**bad), event(event_id="c"))
-    assert answer.status_code == 400
-    said = error(answer)
-    assert (said["code"], said.get("error_subcode")) == (100, subcode)
-    assert said["message"] == "Invalid parameter"
-    assert said["is_transient"] is False
-    assert said["fbtrace_id"]
-    assert "somebody@example.com" not in answer.text
-    assert emulator.accepted == []
-    assert stats(graph)["refused"] == {f"100/{subcode}" if subcode else "100": 1}
-    assert post(graph, event(event_id="b"), event(event_id="c")).json()["events_received"] == 2
-
-
-@pytest.mark.parametrize(
-    "good",
-    [
-        pytest.param({"event_time": NOW - 7 * DAY}, id="seven days old"),
-        pytest.param(
-            {"event_time": NOW - 62 * DAY, "action_source": "physical_store"}, id="62 in a store"
-        ),
-        pytest.param({"event_time": NOW + 300}, id="five minutes ahead"),
-        pytest.param({"event_id": ...}, id="no event id"),
-        pytest.param({"event_id": None, "custom_data": None}, id="null is absent"),
-        pytest.param({"user_data": {"em": HASH.upper()}}, id="one upper-case hash"),
-        pytest.param({"user_data": {"em": [HASH + ".AQIBAAAA", HASH + ".Ag"]}}, id="appendix"),
-        pytest.param({"user_data": {"external_id": ["customer 5"]}}, id="raw external id"),
-        pytest.param({"user_data": {"client_ip_address": "2001:db8::1"}}, id="address alone"),
-        pytest.param({"user_data": {"fn": HASH, "ln": HASH}}, id="both names"),
-        pytest.param({"user_data": {"lead_id": 1234567890123456}}, id="lead id"),
-        pytest.param({"event_name": "Purchase", "custom_data": PURCHASE}, id="purchase"),
-        pytest.param(
-            {"event_name": "Purchase", "custom_data": {"value": 0, "currency": "usd"}}, id="free"
-        ),
-        pytest.param({"event_name": "purchase"}, id="another event than Purchase"),
-        pytest.param({"custom_data": {"anything": {"of": ["ours"]}}}, id="custom property"),
-        pytest.param({"action_source": "app", "app_data": {"extinfo": EXTINFO}}, id="app"),
-        pytest.param(
-            {
-                "event_name": "LeadSubmitted",
-                "action_source": "business_messaging",
-                "messaging_channel": "whatsapp",
-            },
-            id="messaging",
-        ),
-        pytest.param(
-            {
-                "data_processing_options": ["LDU"],
-                "data_processing_options_country": 0,
-                "data_processing_options_state": 0,
-            },
-            id="limited data use",
-        ),
-    ],
-)
-def test_what_meta_takes_is_taken_and_kept_as_it_was(
-    graph: httpx.Client, emulator: Emulator, good: dict[str, Any]
-) -> None:
-    answer = post(graph, event(**good), test_event_code="TEST1")
-    assert answer.status_code == 200, answer.text
+def test_what_is_taken_is_kept_as_it_was(graph: httpx.Client, emulator: Emulator) -> None:
+    sent = event(custom_data={"order_id": "5", "anything": {"of": ["ours"]}}, event_id=None)
+    answer = post(graph, sent, test_event_code="TEST1")
     assert answer.json().keys() == {"events_received", "messages", "fbtrace_id"}
     (kept,) = emulator.accepted
-    assert kept.event == event(**good)
+    assert kept.event == sent
     assert (kept.pixel, kept.receipts, kept.test_event_code) == (PIXEL, 1, "TEST1")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param({"data": []}, id="no events"),
-        pytest.param({"data": [event()] * 1001}, id="1,001 events"),
-        pytest.param({"data": event()}, id="data no list"),
-        pytest.param({"data": None}, id="no data"),
-        pytest.param({"data": ["event"]}, id="event no object"),
-        pytest.param({"data": [event()], "test_event_code": 5}, id="test code no text"),
-    ],
-)
-def test_a_malformed_batch_is_refused(graph: httpx.Client, body: dict[str, Any]) -> None:
-    answer = post(graph, **body)
-    assert answer.status_code == 400
-    assert error(answer)["code"] == 100
-    assert "error_subcode" not in error(answer)
-
-
-@pytest.mark.parametrize("content", [b"", b"data=[]", b"[1]", b'{"data": [{"value": NaN}]}'])
-def test_a_body_that_is_no_json_object_is_refused(graph: httpx.Client, content: bytes) -> None:
-    answer = graph.post(f"/v26.0/{PIXEL}/events", content=content)
-    assert (answer.status_code, error(answer)["code"]) == (400, 100)
 
 
 def test_a_thousand_events_are_one_batch(graph: httpx.Client, emulator: Emulator) -> None:
@@ -369,11 +129,32 @@ def test_a_revoked_token_is_refused_until_it_is_restored(
 def test_once_there_is_an_app_secret_each_call_must_prove_it(graph: httpx.Client) -> None:
     control(graph, "app_secrets", {"secrets": ["another", "secret"]})
     right = hmac.new(b"secret", TOKEN.encode(), hashlib.sha256).hexdigest()
-    for wrong in ({}, {"appsecret_proof": "0" * 64}):
-        said = error(post(graph, event(), **wrong))
+    for wrong in (..., "0" * 64, right.upper()):
+        said = error(post(graph, event(), appsecret_proof=wrong))
         assert (said["code"], said["type"]) == (100, "GraphMethodException")
-        assert said["message"] == "Invalid appsecret_proof provided in the API argument"
+        assert "error_subcode" not in said
+        assert "appsecret_proof" in said["message"]
     assert post(graph, event(), appsecret_proof=right).status_code == 200
+    read = f"/v26.0/{PIXEL}?appsecret_proof="
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert graph.get(read + right, headers=bearer).status_code == 200
+    assert error(graph.get(read + "0", headers=bearer))["code"] == 100
+
+
+def test_a_wrong_proof_is_refused_as_documented_where_that_is_asked_for(
+    graph: httpx.Client,
+) -> None:
+    control(graph, "app_secrets", {"secrets": ["secret"], "code": 104})
+    said = error(post(graph, event()))
+    assert (said["code"], said["type"], said["message"]) == (
+        104,
+        "OAuthException",
+        "Incorrect signature",
+    )
+    misunderstood: list[Any] = [{"secrets": ["x"], "code": 190}, {"code": 104}, [], {"secret": []}]
+    for wrong in misunderstood:
+        answer = graph.post("/_emulator/app_secrets", content=orjson.dumps(wrong))
+        assert answer.status_code == 400
 
 
 def test_the_same_name_and_id_within_48_hours_is_one_event_received_twice(
@@ -522,6 +303,41 @@ def test_any_error_can_be_ordered(graph: httpx.Client, emulator: Emulator) -> No
     assert emulator.accepted == []
 
 
+@pytest.mark.parametrize("data", [{"blame_field_specs": [["x"]]}, '{"event_index": 1}'])
+def test_an_ordered_error_can_be_localised_and_have_data(graph: httpx.Client, data: Any) -> None:
+    french = {
+        "user_title": "Trop ancien",
+        "user_message": "L\u2019\u00e9v\u00e9nement est trop vieux.",
+    }
+    wanted = {"code": 100, "subcode": 2804003, "message": "Param\u00e8tre", "data": data} | french
+    misbehave(graph, error=wanted)
+    said = error(post(graph, event()))
+    assert (said["error_data"], said["message"]) == (data, "Param\u00e8tre")
+    assert (said["error_user_title"], said["error_user_msg"]) == tuple(french.values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        ({"json": {}}, (200, b"{}")),
+        ({"json": {"events_received": "1"}}, (200, b'{"events_received":"1"}')),
+        ({"json": [], "status": 201}, (201, b"[]")),
+        ({"status": 502}, (502, b"null")),
+        ({"text": '{"events_received": 1, "mess'}, (200, b'{"events_received": 1, "mess')),
+        ({"text": "", "status": 500}, (500, b"")),
+        ({"json": {"error": {"code": "190"}}, "status": 400}, (400, b'{"error":{"code":"190"}}')),
+    ],
+)
+def test_any_answer_can_be_ordered_before_and_after_the_batch_is_taken(
+    graph: httpx.Client, emulator: Emulator, wanted: dict[str, Any], given: tuple[int, bytes]
+) -> None:
+    for action, stored in (("answer", 0), ("accept_then_answer", 1)):
+        misbehave(graph, **{action: wanted})
+        answer = post(graph, event())
+        assert (answer.status_code, answer.content) == given
+        assert len(emulator.accepted) == stored
+
+
 @pytest.mark.parametrize(
     ("do", "stored"),
     [
@@ -639,6 +455,11 @@ def test_rules_of_misbehaviour_have_an_order_a_pixel_a_number_and_a_probability(
         [{"do": {"latency_ms": [5, 1]}}],
         [{"do": {"headers": {"X-A": "b\r\nX-C: d"}}}],
         [{"do": {"reset": True}, "often": 3}],
+        [{"do": {"answer": 5}}],
+        [{"do": {"answer": {"html": "x"}}}],
+        [{"do": {"answer": {"status": 99}}}],
+        [{"do": {"accept_then_answer": {"text": 5}}}],
+        [{"do": {"error": {"code": 1, "user_title": 5}}}],
         [{"do": {"reset": True}, "times": "3"}],
         [{"do": {"reset": True}, "seed": []}],
     ],
@@ -662,7 +483,9 @@ def test_a_rule_that_is_not_understood_changes_nothing(graph: httpx.Client, rule
         ("GET", "/_emulator/nothing", 400),
         ("GET", "/_emulator/events?after=x", 400),
         ("POST", "/_emulator/revoke", 400),
-        ("DELETE", f"/v26.0/{PIXEL}", 501),
+        ("DELETE", f"/v26.0/{PIXEL}", 400),
+        ("PUT", f"/v26.0/{PIXEL}/events", 400),
+        ("OPTIONS", f"/v26.0/{PIXEL}", 501),
     ],
 )
 def test_any_other_path_gets_an_error_of_graphs_shape(
