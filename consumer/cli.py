@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer import __version__
+from consumer import __version__, cli_destinations
 from consumer.command_line import (
     Assignments,
     JsonOutput,
@@ -32,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_destinations.app, name="destinations")
 
 
 def main() -> None:
