@@ -5,6 +5,7 @@ dead. Only codes decide, as ``judge`` knows them.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import Destination, Destinations, DestinationsError
 from consumer.finding import Finding, failed, ok, skipped, warning
+from consumer.graph_versions import NEWEST, Outlook, Stage, day_of, outlook
 from consumer.judge import judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
 from consumer.model import (
@@ -44,6 +46,7 @@ def check_meta(
     settings: Settings, *, reader: GraphReader, now: Callable[[], float]
 ) -> Iterator[Finding]:
     """Everything about destinations; ``now`` gives wall-clock seconds."""
+    yield graph_version(outlook(settings.graph_version, day_of(int(now() * 1000))))
     try:
         settings.require_destinations()
         destinations = destinations_from(settings)
@@ -96,6 +99,18 @@ def read_pixel(destination: Destination, answer: GraphAnswer) -> Finding:
             return _not_graph(subject, answer.status)
         case _:
             assert_never(verdict)
+
+
+def graph_version(version: Outlook) -> Finding:
+    """How long the version that is called still lives."""
+    advice = f"Set CONVERSIONS_GRAPH_VERSION to {NEWEST}."
+    if version.stage is Stage.ENDED:
+        return failed("Graph version", version.told, advice)
+    return (
+        ok("Graph version", version.told)
+        if version.is_fine
+        else warning("Graph version", version.told, advice)
+    )
 
 
 def clock(date: str | None, *, now: float) -> Finding:
@@ -151,9 +166,10 @@ def _check_pixels(
         advice = "Look at CONVERSIONS_GRAPH_URL, and at the way out: proxy, firewall, name server."
         yield failed("Graph API", f"Meta cannot be reached: {first.answer.why}", advice)
         return
-    yield _graph(first.answer)
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        for asked, heard in zip(usable, [first, *pool.map(ask, usable[1:])], strict=True):
+        all_heard = [first, *pool.map(ask, usable[1:])]
+        yield _graph([each.answer for each in all_heard if isinstance(each.answer, GraphAnswer)])
+        for asked, heard in zip(usable, all_heard, strict=True):
             if isinstance(heard.answer, Unanswered):
                 told = f"Meta did not answer: {heard.answer.why}"
                 yield skipped(f"pixel {asked.destination.id}", told, "Check again.")
@@ -162,10 +178,18 @@ def _check_pixels(
     yield clock(first.answer.headers.get("date"), now=first.at)
 
 
-def _graph(answer: GraphAnswer) -> Finding:
-    if "x-ad-api-version-warning" in answer.headers:
-        told = "Meta has retired the version that we call, and answers with another one"
-        return warning("Graph API", told, "Set CONVERSIONS_GRAPH_VERSION to a newer one.")
+def _graph(answers: list[GraphAnswer]) -> Finding:
+    """Meta's word that it answered with another version, from whichever pixel it came."""
+    for answer in answers:
+        told = answer.headers.get("x-ad-api-version-warning")
+        if told is not None:
+            used = re.search(r"v\d{1,3}\.\d{1,2}", told, re.ASCII)
+            which = used[0] if used else "another one"
+            return warning(
+                "Graph API",
+                f"Meta has retired the version that we call, and answers with {which}",
+                "Set CONVERSIONS_GRAPH_VERSION to a newer one.",
+            )
     return ok("Graph API", "it answers")
 
 

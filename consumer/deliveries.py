@@ -155,6 +155,14 @@ class Deliveries:
             if outbox.halted is not None and token != before:
                 outbox.nudge(now)
 
+    def resume(self, destination: PixelId, now: float) -> bool:
+        """Try a destination again at once, because somebody says so; whether it is known here."""
+        outbox = self.outboxes.get(destination)
+        if outbox is None:
+            return False
+        outbox.nudge(now)
+        return True
+
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""
         return self.outboxes[destination].carried().plus(self._windows.carried(destination))

@@ -1,8 +1,9 @@
 """A strict stand-in for Meta's Graph API: a real HTTP server for the demo, compose and tests.
 
 ``POST /v26.0/{pixel}/events`` judges a batch as Meta does (``emulator_rules``) and keeps what it
-takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel; ``GET /healthz`` answers 200. The same
-event name and id for one pixel within 48 h of the first receipt is one event, received twice.
+takes; ``GET /v26.0/{pixel}?fields=id,name`` reads a pixel, and ``/v26.0/me/adaccounts`` leads to
+others (``emulator_listings``); ``GET /healthz`` answers 200. The same event name and id for one
+pixel within 48 h of the first receipt is one event, received twice.
 
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
@@ -15,7 +16,8 @@ Everything under ``/_emulator/`` is for whoever runs the test, and takes no toke
   first n), ``truncate`` (true: half of the JSON; "connection": hang up half-way). ``headers``,
   ``latency_ms`` and ``delay_seconds`` add to any answer; the batch is taken before the delay.
 * ``POST revoke`` and ``restore`` ``{"token"}``; ``POST app_secrets`` ``{"secrets": [...]}``: each
-  call must then carry the proof of one of them; ``POST hints`` ``{"form": "none|path|index"}``;
+  call must then carry the proof of one of them; ``POST accounts``: who owns which pixels
+  (``emulator_accounts``); ``POST hints`` ``{"form": "none|path|index"}``;
   ``POST reset`` forgets all of it.
 
 It logs nothing: requests hold tokens, and even hashed keys are personal.
@@ -32,6 +34,7 @@ from typing import Any
 import orjson
 
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
+from consumer.emulator_listings import LISTINGS
 from consumer.emulator_memory import AcceptedEvent, Memory, control
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, misbehaved
 from consumer.emulator_reading import Asked, Reading, unreachable
@@ -113,6 +116,8 @@ class Emulator:
             return Answer(200, b'{"status":"ok"}')
         if request.path.startswith("/_emulator/"):
             return self._control(request)
+        with self._lock:
+            self._memory.tally["tokens_in_url"] += "access_token" in request.query
         for method, pattern, reading in _ROUTES:
             if method == request.method and (match := pattern.fullmatch(request.path)):
                 if reading is None:
@@ -177,7 +182,6 @@ class Emulator:
             refusal = refusal or judge_batch(data, now=now, raw=request.body)
         with self._lock:
             memory = self._memory
-            memory.tally["tokens_in_url"] += "access_token" in request.query
             received = memory.receive(pixel, payload, due, refusal, now=now, trace_id=trace_id)
             hints = memory.hints
         if refusal is not None:
@@ -213,23 +217,12 @@ class Emulator:
         return token
 
 
-def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
-    """One pixel's own fields."""
-    (pixel,) = asked.named
-    refusal = unreachable(pixel, asked.token, asked.pixels, "GET")
-    if refusal is not None:
-        return refusal
-    fields = {"id": pixel, "name": f"Emulated pixel {pixel}"}
-    wanted = {"id", *asked.request.query.get("fields", "id,name").split(",")}
-    return {name: value for name, value in fields.items() if name in wanted}
-
-
 # What is served, the first that fits. A reading gets a good token and holds the lock; None is
 # the edge that takes events, which is no reading.
 _VERSION = r"/v\d\d\.0"
 _ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
     ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
-    ("GET", re.compile(rf"{_VERSION}/([^/]+)"), _pixel),
+    *(("GET", re.compile(f"{_VERSION}{path}"), reading) for path, reading in LISTINGS),
 )
 
 _NO_TOKEN = Refusal(code=104, message="An access token is required to request this resource.")

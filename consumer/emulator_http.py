@@ -48,6 +48,7 @@ class Request(NamedTuple):
     query: dict[str, str]
     bearer: str | None
     body: bytes
+    host: str = ""
 
 
 def refuse(refusal: Refusal) -> Answer:
@@ -122,7 +123,8 @@ class _Exchange(BaseHTTPRequestHandler):
             target = urlsplit(self.path)
             query = dict(parse_qsl(target.query))
             method = "GET" if self.command == "HEAD" else self.command
-            answer = self.server.answer(Request(method, target.path, query, bearer, body))
+            host = self.headers.get("Host", "")
+            answer = self.server.answer(Request(method, target.path, query, bearer, body, host))
         except Exception:
             # Ours, and said in Meta's way: a client of Graph never sees anything else.
             answer = refuse(Refusal(code=1, message="An unknown error occurred", status=500))

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from consumer.emulator_accounts import accounts_from
 from consumer.emulator_http import Request
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, Misbehaviours
 from consumer.emulator_refusal import Refusal
@@ -41,6 +42,7 @@ class Memory:
         self.revoked: set[str] = set()
         self.app_secrets: tuple[str, ...] = ()
         self.hints = "none"
+        self.accounts = accounts_from({})
         self.tally = Counter(dict.fromkeys(_TALLIES, 0))
         self.refused: Counter[str] = Counter()
         self.misbehaved: Counter[str] = Counter()
@@ -167,6 +169,8 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
             memory.revoked.discard(str(orjson.loads(request.body)["token"]))
         case "POST app_secrets":
             memory.app_secrets = tuple(map(str, orjson.loads(request.body)["secrets"]))
+        case "POST accounts":
+            memory.accounts = accounts_from(orjson.loads(request.body))
         case "POST hints":
             form = orjson.loads(request.body)["form"]
             if form not in ("none", "path", "index"):

@@ -90,6 +90,10 @@ class Pipeline:
         """A halted destination whose token has changed is tried again at once."""
         self._deliveries.nudge(token_of, self._clock.now())
 
+    def resume(self, destination: PixelId) -> None:
+        """A halted destination is tried again at once, because somebody says so."""
+        self._journal.resumed(destination, self._deliveries.resume(destination, self._clock.now()))
+
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:

@@ -32,10 +32,13 @@ EDGES = {
     "metrics",
     "probes",
     "registry_emulator",
+    "running_member",
     "schema_registry",
     "secret_files",
+    "seekers",
     "senders",
     "settings",
+    "terminal",
     "unanswered",
     "variables",
     *(room for room in ROOMS if room.startswith("emulator")),  # a stand-in for all of Meta
@@ -45,6 +48,7 @@ EDGES = {
 LOOPS = {
     "check",
     "demo",
+    "discovery",
     "intake",
     "journal",
     "member",
