@@ -5,7 +5,6 @@ dead. Only codes decide, as ``judge`` knows them.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
@@ -14,10 +13,11 @@ from typing import NamedTuple, assert_never
 
 from pydantic import SecretStr
 
+from consumer.check_version import called_version, served_version
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import Destination, Destinations, DestinationsError
 from consumer.finding import Finding, failed, ok, skipped, warning
-from consumer.graph_versions import NEWEST, Outlook, Stage, day_of, outlook
+from consumer.graph_versions import day_of, outlook
 from consumer.judge import judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
 from consumer.model import (
@@ -46,7 +46,7 @@ def check_meta(
     settings: Settings, *, reader: GraphReader, now: Callable[[], float]
 ) -> Iterator[Finding]:
     """Everything about destinations; ``now`` gives wall-clock seconds."""
-    yield graph_version(outlook(settings.graph_version, day_of(int(now() * 1000))))
+    yield called_version(outlook(settings.graph_version, day_of(int(now() * 1000))))
     try:
         settings.require_destinations()
         destinations = destinations_from(settings)
@@ -99,18 +99,6 @@ def read_pixel(destination: Destination, answer: GraphAnswer) -> Finding:
             return _not_graph(subject, answer.status)
         case _:
             assert_never(verdict)
-
-
-def graph_version(version: Outlook) -> Finding:
-    """How long the version that is called still lives."""
-    advice = f"Set CONVERSIONS_GRAPH_VERSION to {NEWEST}."
-    if version.stage is Stage.ENDED:
-        return failed("Graph version", version.told, advice)
-    return (
-        ok("Graph version", version.told)
-        if version.is_fine
-        else warning("Graph version", version.told, advice)
-    )
 
 
 def clock(date: str | None, *, now: float) -> Finding:
@@ -168,7 +156,7 @@ def _check_pixels(
         return
     with ThreadPoolExecutor(_PARALLEL) as pool:
         all_heard = [first, *pool.map(ask, usable[1:])]
-        yield _graph([each.answer for each in all_heard if isinstance(each.answer, GraphAnswer)])
+        yield served_version([h.answer for h in all_heard if isinstance(h.answer, GraphAnswer)])
         for asked, heard in zip(usable, all_heard, strict=True):
             if isinstance(heard.answer, Unanswered):
                 told = f"Meta did not answer: {heard.answer.why}"
@@ -176,21 +164,6 @@ def _check_pixels(
             else:
                 yield read_pixel(asked.destination, heard.answer)
     yield clock(first.answer.headers.get("date"), now=first.at)
-
-
-def _graph(answers: list[GraphAnswer]) -> Finding:
-    """Meta's word that it answered with another version, from whichever pixel it came."""
-    for answer in answers:
-        told = answer.headers.get("x-ad-api-version-warning")
-        if told is not None:
-            used = re.search(r"v\d{1,3}\.\d{1,2}", told, re.ASCII)
-            which = used[0] if used else "another one"
-            return warning(
-                "Graph API",
-                f"Meta has retired the version that we call, and answers with {which}",
-                "Set CONVERSIONS_GRAPH_VERSION to a newer one.",
-            )
-    return ok("Graph API", "it answers")
 
 
 def _halted(destination: Destination, reason: HaltReason, error: MetaError) -> Finding:

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer import __version__, cli_destinations
+from consumer import __version__
+from consumer.cli_destinations import app as destinations
 from consumer.command_line import (
     Assignments,
     JsonOutput,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_destinations.app, name="destinations")
+app.add_typer(destinations, name="destinations")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -81,7 +81,7 @@ def resume(
     except NobodyThere as problem:
         _fail(f"no consumer answers at {member.address}: {problem}")
     if status != 202:
-        _fail(f"{member.address} {_REFUSALS.get(status, f'is no consumer (HTTP {status})')}")
+        _fail(f"{member.address} {_REFUSALS.get(status, f'does not take it (HTTP {status})')}")
     typer.echo(f"{member.address} tries pixel {destination} again; its log tells how it goes")
 
 
@@ -96,29 +96,41 @@ def _list(
     settings: Settings, token_file: Path | None, write: Path | None, *, as_json: bool, force: bool
 ) -> int:
     from consumer import terminal
-    from consumer.destination_files import write_destinations
     from consumer.destinations import DestinationsError
     from consumer.destinations_listing import destinations_yaml, json_listing, text_listing
     from consumer.discovery import search
+    from consumer.meta import GraphReader
     from consumer.seekers import NoToken, seeker_of, seekers_from
 
     with refusing(DestinationsError, NoToken):
         seekers = seekers_from(settings) if token_file is None else seeker_of(token_file)
-    with _progress() as under_way:
-        found = search(settings, seekers, under_way=under_way)
+    reader = GraphReader(
+        graph_url=settings.graph_url,
+        graph_version=settings.graph_version,
+        timeout_seconds=settings.request_timeout_seconds,
+        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+        transport=None,
+    )
+    with closing(reader), _progress() as under_way:
+        found = search(seekers, reader=reader, graph_url=settings.graph_url, under_way=under_way)
     if as_json:
         terminal.write(json_listing(found))
     else:
         width, colour = terminal.width(), terminal.wants_colour()
         terminal.write(text_listing(found, width=width, colour=colour))
     if write is not None:
-        text = destinations_yaml(found)
-        if not text:
-            _fail(f"{write} is not written: there is no pixel to put into it")
-        with refusing(OSError):
-            count = write_destinations(write, text, replace=force)
-        typer.echo(f"{write} has {count} destinations; fill in what is commented out", err=True)
+        _save(write, destinations_yaml(found), force=force)
     return 0 if found.pixels else 1
+
+
+def _save(file: Path, text: str, *, force: bool) -> None:
+    from consumer.destination_files import write_destinations
+
+    if not text:
+        _fail(f"{file} is not written: there is no pixel to put into it")
+    with refusing(OSError):
+        count = write_destinations(file, text, replace=force)
+    typer.echo(f"{file} has {count} destinations; fill in what is commented out", err=True)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from consumer.finding import printable
 from consumer.found_pixels import Found, FoundPixel, Gap, in_order
 
 NAME_CHARACTERS_MAX = 255
+WIDTH_MIN = 80
+"""In which the longest id, the status and a time have their place beside the rest."""
 _UNKNOWN = "-"
 
 
@@ -32,7 +34,10 @@ def json_listing(found: Found) -> str:
 
 
 def text_listing(found: Found, *, width: int, colour: bool) -> str:
-    """A line for each pixel, and below the table a sentence for each gap."""
+    """A line for each pixel, and below the table a sentence for each gap.
+
+    ``width`` is that of the terminal; below ``WIDTH_MIN`` it wraps the lines itself.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("id", no_wrap=True)
     table.add_column("name", overflow="fold")
@@ -50,7 +55,11 @@ def text_listing(found: Found, *, width: int, colour: bool) -> str:
         )
     out = StringIO()
     console = Console(
-        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False
+        file=out,
+        width=max(width, WIDTH_MIN),
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
     )
     if found.pixels:
         console.print(table)

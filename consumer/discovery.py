@@ -33,7 +33,6 @@ from consumer.graph_pages import (
 from consumer.meta import GraphReader, Unanswered
 from consumer.model import PixelId
 from consumer.seekers import Seeker, Seekers
-from consumer.settings import Settings
 
 PIXELS_MAX = 10_000
 """So many pixels are gathered, then the search ends with a gap."""
@@ -41,25 +40,21 @@ ATTEMPTS_MAX = 2
 """So often one question is asked when Meta does not answer or is in trouble."""
 
 
-def search(settings: Settings, seekers: Seekers, *, under_way: Callable[[str, int], None]) -> Found:
-    """Search with each token. ``under_way`` is told the path that is asked and how many pixels
-    are known by then."""
-    reader = GraphReader(
-        graph_url=settings.graph_url,
-        graph_version=settings.graph_version,
-        timeout_seconds=settings.request_timeout_seconds,
-        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
-        transport=None,
-    )
+def search(
+    seekers: Seekers,
+    *,
+    reader: GraphReader,
+    graph_url: str,
+    under_way: Callable[[str, int], None],
+) -> Found:
+    """Search with each token. ``graph_url`` is where ``reader`` asks; ``under_way`` is told the
+    path that is asked and how many pixels are known by then."""
     pixels: dict[PixelId, FoundPixel] = {}
     gaps = list(seekers.gaps)
-    try:
-        for seeker in seekers.seekers:
-            one = _Search(seeker, reader, settings.graph_url, pixels, under_way)
-            one.run()
-            gaps += one.gaps()
-    finally:
-        reader.close()
+    for seeker in seekers.seekers:
+        one = _Search(seeker, reader, graph_url, pixels, under_way)
+        one.run()
+        gaps += one.gaps()
     return Found(tuple(pixels.values()), tuple(gaps))
 
 
@@ -151,7 +146,8 @@ class _Search:
     def _gather(self, path: str, subject: Subject, account: str | None) -> None:
         listing = self._list(path, PIXEL_FIELDS, _NUMBER)
         for item in listing.items:
-            self._keep(pixel_from(item, account))
+            if not self._keep(pixel_from(item, account)):
+                return
         if listing.trouble is not None:
             self._miss(path, subject, listing.trouble)
 
@@ -163,13 +159,15 @@ class _Search:
         trouble = found if isinstance(found, Trouble) else Trouble(Obstacle.NOT_GRAPH, status=200)
         self._miss(pixel, Subject("pixel", pixel, _ADS), trouble)
 
-    def _keep(self, pixel: FoundPixel) -> None:
+    def _keep(self, pixel: FoundPixel) -> bool:
+        """Gather a pixel; whether there is still room for more."""
         known = self._pixels.get(pixel.id)
         if known is None and len(self._pixels) >= PIXELS_MAX:
-            self._miss("", Subject("pixels", "", _ADS), Trouble(Obstacle.ENDLESS))
             self._is_over = True
-            return
+            self._miss(pixel.id, Subject("pixels", "", _ADS), Trouble(Obstacle.ENDLESS))
+            return False
         self._pixels[pixel.id] = pixel if known is None else merged(known, pixel)
+        return True
 
     def _miss(self, asked: str, subject: Subject, trouble: Trouble) -> None:
         if trouble.obstacle is not Obstacle.NOT_ASKED:

@@ -20,6 +20,9 @@ from prometheus_client.exposition import choose_encoder
 
 from consumer.model import PixelId
 
+SERVER = "conversions-consumer"
+"""What the port calls itself, in the header of that name."""
+
 
 class Health(NamedTuple):
     """What the probes answer: two verdicts, and facts for whoever looks."""
@@ -97,7 +100,7 @@ def _answers(
 ) -> type[BaseHTTPRequestHandler]:
     class Answers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        server_version = "conversions-consumer"
+        server_version = SERVER
         sys_version = ""
 
         def do_GET(self) -> None:

@@ -3,6 +3,7 @@
 from http.client import HTTPConnection, HTTPException
 
 from consumer.model import PixelId
+from consumer.probes import SERVER
 from consumer.unanswered import why_unanswered
 
 ANSWER_SECONDS = 5.0
@@ -34,7 +35,10 @@ class RunningMember:
         problem: str
         try:
             client.request("POST", f"/destinations/{destination}/resume")
-            return client.getresponse().status
+            answer = client.getresponse()
+            if (answer.getheader("Server") or "").startswith(SERVER):
+                return answer.status
+            problem = f"something else does (HTTP {answer.status})"
         except (OSError, HTTPException) as error:
             problem = why_unanswered(error)
         finally:
