@@ -1,4 +1,4 @@
-"""Checks the version of the Graph API: the one that is called, and the one that Meta answers with."""
+"""Checks the version of the Graph API: the one we call, and the one that Meta answers with."""
 
 import re
 
@@ -12,11 +12,9 @@ def called_version(version: Outlook) -> Finding:
     advice = f"Set CONVERSIONS_GRAPH_VERSION to {NEWEST}."
     if version.stage is Stage.ENDED:
         return failed("Graph version", version.told, advice)
-    return (
-        ok("Graph version", version.told)
-        if version.is_fine
-        else warning("Graph version", version.told, advice)
-    )
+    if not version.is_fine:
+        return warning("Graph version", version.told, advice)
+    return ok("Graph version", version.told)
 
 
 def served_version(answers: list[GraphAnswer]) -> Finding:

@@ -63,6 +63,8 @@ def text_listing(found: Found, *, width: int, colour: bool) -> str:
     )
     if found.pixels:
         console.print(table)
+    if found.pixels and found.gaps:
+        console.print()
     for gap in found.gaps:
         console.print(Text(f"{gap.token}: {gap.told}", style="yellow"))
     return out.getvalue()

@@ -184,6 +184,7 @@ def test_the_table_has_a_line_for_each_pixel_and_a_sentence_for_each_gap() -> No
         ["1", "Shop", "active", "act_1,", "act_2", "2026-11-20", "10:30", "UTC"],
         ["2", "Old", "inactive", "-", "-"],
         ["3", "-", "-", "-", "-"],
+        [],
         ["CONVERSIONS_ACCESS_TOKEN:", *GAP.told.split()],
     ]
 
