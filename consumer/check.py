@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from consumer import terminal
+from consumer import stdout
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import ANSWER_SECONDS, check_meta
 from consumer.check_registry import check_registry
@@ -25,9 +25,9 @@ def run_check(settings: Settings, *, as_json: bool) -> int:
     """Check everything and write the findings to stdout; the exit code, 1 if anything failed."""
     findings = check(settings)
     if as_json:
-        terminal.write(json_report(findings).decode())
+        stdout.write(json_report(findings).decode())
     else:
-        terminal.write(text_report(findings, colour=terminal.wants_colour()))
+        stdout.write(text_report(findings, colour=stdout.wants_colour()))
     return 0 if is_good(findings) else 1
 
 

@@ -95,7 +95,7 @@ _REFUSALS = {
 def _list(
     settings: Settings, token_file: Path | None, write: Path | None, *, as_json: bool, force: bool
 ) -> int:
-    from consumer import terminal
+    from consumer import stdout
     from consumer.destinations import DestinationsError
     from consumer.destinations_listing import destinations_yaml, json_listing, text_listing
     from consumer.discovery import search
@@ -114,10 +114,10 @@ def _list(
     with closing(reader), _progress() as under_way:
         found = search(seekers, reader=reader, graph_url=settings.graph_url, under_way=under_way)
     if as_json:
-        terminal.write(json_listing(found))
+        stdout.write(json_listing(found))
     else:
-        width, colour = terminal.width(), terminal.wants_colour()
-        terminal.write(text_listing(found, width=width, colour=colour))
+        width, colour = stdout.width(), stdout.wants_colour()
+        stdout.write(text_listing(found, width=width, colour=colour))
     if write is not None:
         _save(write, destinations_yaml(found), force=force)
     return 0 if found.pixels else 1

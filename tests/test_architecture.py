@@ -39,7 +39,7 @@ EDGES = {
     "seekers",
     "senders",
     "settings",
-    "terminal",
+    "stdout",
     "unanswered",
     "variables",
     *(room for room in ROOMS if room.startswith("emulator")),  # a stand-in for all of Meta

@@ -1,4 +1,4 @@
-"""Whoever reads what a command prints: a terminal of some width, or a program behind a pipe."""
+"""Stdout, and whoever reads it: a terminal of some width, or a program behind a pipe."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ PIPE_WIDTH = 200
 
 
 def write(text: str) -> None:
-    """To stdout. A pixel may be named in letters that the terminal has not."""
+    """Print. A pixel may be named in letters that the terminal has not."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
