@@ -4,13 +4,12 @@ The three parties are asked side by side, each within a limit, so that the whole
 when nobody answers. Nothing is changed anywhere, and nothing is sent to a pixel.
 """
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from consumer import stdout
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import ANSWER_SECONDS, check_meta
 from consumer.check_registry import check_registry
@@ -26,11 +25,9 @@ def run_check(settings: Settings, *, as_json: bool) -> int:
     """Check everything and write the findings to stdout; the exit code, 1 if anything failed."""
     findings = check(settings)
     if as_json:
-        _write(json_report(findings).decode())
+        stdout.write(json_report(findings).decode())
     else:
-        # Not a setting of ours: a word of the terminal's owner to every program.
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        _write(text_report(findings, colour=colour))
+        stdout.write(text_report(findings, colour=stdout.wants_colour()))
     return 0 if is_good(findings) else 1
 
 
@@ -102,10 +99,3 @@ def _parties(settings: Settings) -> list[Party]:
         Party("registry", lambda: check_registry(settings)),
         Party("Graph API", ask_meta),
     ]
-
-
-def _write(text: str) -> None:
-    """A pixel may be named in letters that the terminal has not."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()

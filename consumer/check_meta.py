@@ -13,9 +13,11 @@ from typing import NamedTuple, assert_never
 
 from pydantic import SecretStr
 
+from consumer.check_version import called_version, served_version
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import Destination, Destinations, DestinationsError
 from consumer.finding import Finding, failed, ok, skipped, warning
+from consumer.graph_versions import day_of, outlook
 from consumer.judge import judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
 from consumer.model import (
@@ -44,6 +46,7 @@ def check_meta(
     settings: Settings, *, reader: GraphReader, now: Callable[[], float]
 ) -> Iterator[Finding]:
     """Everything about destinations; ``now`` gives wall-clock seconds."""
+    yield called_version(outlook(settings.graph_version, day_of(int(now() * 1000))))
     try:
         settings.require_destinations()
         destinations = destinations_from(settings)
@@ -151,22 +154,16 @@ def _check_pixels(
         advice = "Look at CONVERSIONS_GRAPH_URL, and at the way out: proxy, firewall, name server."
         yield failed("Graph API", f"Meta cannot be reached: {first.answer.why}", advice)
         return
-    yield _graph(first.answer)
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        for asked, heard in zip(usable, [first, *pool.map(ask, usable[1:])], strict=True):
+        all_heard = [first, *pool.map(ask, usable[1:])]
+        yield served_version([h.answer for h in all_heard if isinstance(h.answer, GraphAnswer)])
+        for asked, heard in zip(usable, all_heard, strict=True):
             if isinstance(heard.answer, Unanswered):
                 told = f"Meta did not answer: {heard.answer.why}"
                 yield skipped(f"pixel {asked.destination.id}", told, "Check again.")
             else:
                 yield read_pixel(asked.destination, heard.answer)
     yield clock(first.answer.headers.get("date"), now=first.at)
-
-
-def _graph(answer: GraphAnswer) -> Finding:
-    if answer.version_warning is not None:
-        told = "Meta has retired the version that we call, and answers with another one"
-        return warning("Graph API", told, "Set CONVERSIONS_GRAPH_VERSION to a newer one.")
-    return ok("Graph API", "it answers")
 
 
 def _halted(destination: Destination, reason: HaltReason, error: MetaError) -> Finding:

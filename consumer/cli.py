@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from consumer import __version__
+from consumer.cli_destinations import app as destinations
 from consumer.cli_quality import quality
 from consumer.cli_send import send
 from consumer.command_line import (
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(destinations, name="destinations")
 
 
 def main() -> None:

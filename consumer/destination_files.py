@@ -3,8 +3,10 @@
 A mistake in a changed file never takes away what is in force. Tokens stand in files of their own.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import mkstemp
 
 from pydantic import SecretStr
 
@@ -36,6 +38,26 @@ def tokens_from(settings: Settings, destinations: Destinations) -> "Tokens":
     """The tokens of ``destinations``; who has no file of its own uses the settings' token."""
     shared = settings.rotating_secret("CONVERSIONS_ACCESS_TOKEN")
     return Tokens(destinations=destinations, shared=shared)
+
+
+def write_destinations(path: Path, text: str, *, replace: bool) -> int:
+    """Write a destinations file that we could read; returns how many are in it.
+
+    The file appears as a whole, readable for everybody. Raises ``FileExistsError`` when there is
+    one already and ``replace`` does not say so, and ``OSError``.
+    """
+    target = path.resolve()
+    found = parse_destinations(text, target.parent)
+    descriptor, draft = mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(text.encode())
+        # A link, unlike a renaming, never takes the place of what is there.
+        (os.replace if replace else os.link)(draft, target)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+    return len(found)
 
 
 class DestinationsFile:

@@ -18,7 +18,8 @@ Everything under ``/_emulator/`` is for whoever runs the test, and takes no toke
 * ``POST usage``: usage headers and rate limits, see ``emulator_usage``.
 * ``POST revoke`` and ``restore`` ``{"token"}``; ``POST app_secrets`` ``{"secrets": [...],
   "code": 100}``: each call must then carry the proof of one of them, or is refused with the code;
-  ``POST hints`` ``{"form": "none|path|index"}``; ``POST reset`` forgets all of it.
+  ``POST accounts``: who owns which pixels (``emulator_accounts``); ``POST hints``
+  ``{"form": "none|path|index"}``; ``POST reset`` forgets all of it.
 
 It logs nothing: requests hold tokens, and even hashed keys are personal.
 """
@@ -34,6 +35,7 @@ import orjson
 from consumer.emulator_access import token_of
 from consumer.emulator_body import main_refusal, read_parameters
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
+from consumer.emulator_listings import LISTINGS
 from consumer.emulator_memory import AcceptedEvent, Memory, control
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, misbehaved
 from consumer.emulator_quality import dataset_quality, pixel_stats
@@ -216,17 +218,6 @@ class Emulator:
         return refusal or token, headers
 
 
-def _pixel(asked: Asked) -> dict[str, Any] | Refusal:
-    """One pixel's own fields."""
-    (pixel,) = asked.named
-    refusal = unreachable(pixel, asked.token, asked.pixels, "GET")
-    if refusal is not None:
-        return refusal
-    fields = {"id": pixel, "name": f"Emulated pixel {pixel}"}
-    wanted = {"id", *asked.request.query.get("fields", "id,name").split(",")}
-    return {name: value for name, value in fields.items() if name in wanted}
-
-
 # What is served, the first that fits. A reading gets a good token and holds the lock; None is
 # the edge that takes events, which is no reading.
 _VERSION = r"/v\d+\.0"
@@ -234,5 +225,5 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
     ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
     ("GET", re.compile(rf"{_VERSION}/dataset_quality"), dataset_quality),
     ("GET", re.compile(rf"{_VERSION}/([^/]+)/stats"), pixel_stats),
-    ("GET", re.compile(rf"{_VERSION}/([^/]+)"), _pixel),
+    *(("GET", re.compile(f"{_VERSION}{path}"), reading) for path, reading in LISTINGS),
 )

@@ -49,6 +49,7 @@ class Request(NamedTuple):
     bearer: str | None
     content_type: str
     body: bytes
+    host: str = ""
 
 
 def refuse(refusal: Refusal) -> Answer:
@@ -123,8 +124,8 @@ class _Exchange(BaseHTTPRequestHandler):
             target = urlsplit(self.path)
             query = dict(parse_qsl(target.query))
             method = "GET" if self.command == "HEAD" else self.command
-            content_type = self.headers.get("Content-Type", "")
-            request = Request(method, target.path, query, bearer, content_type, body)
+            content_type, host = self.headers.get("Content-Type", ""), self.headers.get("Host", "")
+            request = Request(method, target.path, query, bearer, content_type, body, host)
             answer = self.server.answer(request)
         except Exception:
             # Ours, and said in Meta's way: a client of Graph never sees anything else.

@@ -4,13 +4,14 @@
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import orjson
 
+from consumer.emulator_accounts import accounts_from
 from consumer.emulator_http import Request
 from consumer.emulator_misbehaviour import UNJUDGED, Misbehaviour, Misbehaviours
 from consumer.emulator_refusal import Refusal
@@ -44,6 +45,7 @@ class Memory:
         self.proof_code = 100
         self.usage = Usage({})
         self.hints = "none"
+        self.accounts = accounts_from({})
         self.tally = Counter(dict.fromkeys(_TALLIES, 0))
         self.refused: Counter[str] = Counter()
         self.misbehaved: Counter[str] = Counter()
@@ -162,21 +164,8 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
         case "GET stats":
             counters = {"refused": memory.refused, "misbehaved": memory.misbehaved}
             return {**memory.tally, **counters, "pixels": memory.pixels}
-        case "POST misbehave":
-            memory.misbehaviours = Misbehaviours(orjson.loads(request.body))
-        case "POST revoke":
-            memory.revoked.add(str(orjson.loads(request.body)["token"]))
-        case "POST restore":
-            memory.revoked.discard(str(orjson.loads(request.body)["token"]))
-        case "POST app_secrets":
-            _set_secrets(memory, **orjson.loads(request.body))
-        case "POST usage":
-            memory.usage = Usage(orjson.loads(request.body))
-        case "POST hints":
-            form = orjson.loads(request.body)["form"]
-            if form not in ("none", "path", "index"):
-                raise ValueError("form must be none, path or index.")
-            memory.hints = form
+        case _ if name in _CHANGES:
+            _CHANGES[name](memory, orjson.loads(request.body))
         case "POST reset":
             pass
         case _:
@@ -184,10 +173,47 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
     return {"success": True}
 
 
+def _misbehave(memory: Memory, rules: Any) -> None:
+    memory.misbehaviours = Misbehaviours(rules)
+
+
+def _revoke(memory: Memory, told: Any) -> None:
+    memory.revoked.add(str(told["token"]))
+
+
+def _restore(memory: Memory, told: Any) -> None:
+    memory.revoked.discard(str(told["token"]))
+
+
+def _set_usage(memory: Memory, told: Any) -> None:
+    memory.usage = Usage(told)
+
+
+def _set_accounts(memory: Memory, told: Any) -> None:
+    memory.accounts = accounts_from(told)
+
+
+def _set_hints(memory: Memory, told: Any) -> None:
+    if told["form"] not in ("none", "path", "index"):
+        raise ValueError("form must be none, path or index.")
+    memory.hints = told["form"]
+
+
 def _set_secrets(memory: Memory, *, secrets: list[str], code: int = 100) -> None:
     if code not in (100, 104):
         raise ValueError("code must be 100 or 104.")
     memory.app_secrets, memory.proof_code = tuple(map(str, secrets)), code
+
+
+_CHANGES: Mapping[str, Callable[[Memory, Any], None]] = {
+    "POST misbehave": _misbehave,
+    "POST revoke": _revoke,
+    "POST restore": _restore,
+    "POST app_secrets": lambda memory, told: _set_secrets(memory, **told),
+    "POST usage": _set_usage,
+    "POST accounts": _set_accounts,
+    "POST hints": _set_hints,
+}
 
 
 def _list_events(memory: Memory, request: Request) -> dict[str, Any]:

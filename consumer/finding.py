@@ -62,9 +62,9 @@ def json_report(findings: Iterable[Finding]) -> bytes:
     listed = list(findings)
     told: list[dict[str, Any]] = [
         {
-            "subject": _printable(finding.subject),
+            "subject": printable(finding.subject),
             "verdict": finding.verdict.value,
-            "told": _printable(finding.told),
+            "told": printable(finding.told),
             "advice": finding.advice,
         }
         for finding in listed
@@ -89,7 +89,7 @@ def _lines(finding: Finding, subjects: int, colour: bool) -> Iterator[str]:
     verdict = finding.verdict.value.ljust(_VERDICT_WIDTH)
     if colour:
         verdict = f"\x1b[{_COLOURS[finding.verdict]}m{verdict}\x1b[0m"
-    subject = _printable(finding.subject)
+    subject = printable(finding.subject)
     told = _wrapped(finding.told, WIDTH - len(indent))
     if len(subject) > subject_width:
         yield f"{verdict}  {subject[: WIDTH - _VERDICT_WIDTH - 2]}"
@@ -102,10 +102,10 @@ def _lines(finding: Finding, subjects: int, colour: bool) -> Iterator[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     # Names and commands hold hyphens, and whoever copies one wants it whole.
-    return wrap(_printable(text), width, break_on_hyphens=False)
+    return wrap(printable(text), width, break_on_hyphens=False)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Others' words in it must not steer the terminal, nor be half of a character."""
     return "".join(character if character.isprintable() else "?" for character in text)
 

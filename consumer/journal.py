@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from consumer.dead_letter import masked
 from consumer.destinations import Destinations
 from consumer.event_names import NEAR_MISS, near_miss
+from consumer.graph_versions import NEWEST, Outlook
 from consumer.letter_box import Report
 from consumer.metrics import Metrics
 from consumer.model import (
@@ -109,6 +110,22 @@ class Journal:
         told = _told(getattr(verdict, "error", None))
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
         say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
+
+    def resumed(self, destination: PixelId, known: bool) -> None:
+        """Somebody asked by hand that a destination be tried again."""
+        if known:
+            self.log.warning("destination is tried again by hand", destination=destination)
+        else:
+            self.log.warning("nothing is held for a destination to resume", destination=destination)
+
+    def graph_version(self, outlook: Outlook) -> None:
+        """The version of the Graph API that is called ends soon, or has ended."""
+        self.log.warning(
+            "Graph API version",
+            told=outlook.told,
+            ends=str(outlook.ends) if outlook.ends else None,
+            advice=f"set CONVERSIONS_GRAPH_VERSION to {NEWEST}",
+        )
 
     def _version_warning(self, warning: str) -> None:
         self.metrics.version_warnings.inc()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import queue
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from consumer.clock import SystemClock
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
+from consumer.graph_versions import day_of, outlook
 from consumer.inquiries import Inquiries
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
@@ -28,16 +30,19 @@ from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
 from consumer.meta import GraphReader
 from consumer.metrics import Metrics
+from consumer.model import PixelId
 from consumer.pipeline import Pipeline, Timing
 from consumer.pixel_figures import PixelFigures
-from consumer.probes import Health, Probes
+from consumer.probes import Health, Probes, Resuming
 from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.settings import Settings
 from consumer.settle import Ledger
 
+DAY_SECONDS = 86_400.0
 FILES_SECONDS = 5.0
 GAUGES_SECONDS = 1.0
+RESUMES_WAITING_MAX = 100
 
 
 class Member:
@@ -50,7 +55,8 @@ class Member:
         self._clock = SystemClock()
         self._stopping = threading.Event()
         self._joined = False
-        self._files_at = self._gauges_at = 0.0
+        self._files_at = self._gauges_at = self._version_at = 0.0
+        self._resumes: queue.Queue[PixelId] = queue.Queue(RESUMES_WAITING_MAX)
         destinations = destinations_from(settings)
         self._destinations_file = (
             DestinationsFile(path=settings.destinations_file, in_force=destinations)
@@ -158,6 +164,8 @@ class Member:
     def _look_around(self) -> None:
         """What is done every now and then, between two turns."""
         now = self._clock.now()
+        while not self._resumes.empty():
+            self._pipeline.resume(self._resumes.get())
         if now < self._gauges_at:
             return
         self._gauges_at = now + GAUGES_SECONDS
@@ -189,6 +197,21 @@ class Member:
         if now >= self._files_at:
             self._files_at = now + FILES_SECONDS
             self._look_at_files()
+        if now >= self._version_at:
+            self._version_at = now + DAY_SECONDS
+            version = outlook(self._settings.graph_version, day_of(self._clock.now_ms()))
+            if not version.is_fine:
+                self._journal.graph_version(version)
+
+    def _resume(self, destination: PixelId) -> Resuming:
+        """Called on the probes' threads: the loop does it at its next turn."""
+        if destination not in self._deliveries.outboxes:
+            return Resuming.NOTHING_HERE
+        try:
+            self._resumes.put_nowait(destination)
+        except queue.Full:
+            return Resuming.TOO_MANY
+        return Resuming.WILL_BE
 
     def _has_joined(self) -> bool:
         """Whether the coordinator has answered. Under the new group protocol the client makes up
@@ -250,6 +273,7 @@ class Member:
                 port=settings.metrics_port,
                 registry=self._journal.metrics.registry,
                 health=self._health,
+                resume=self._resume,
             )
         except OSError as error:
             where = f"{settings.metrics_host}, port {settings.metrics_port}"

@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
+from consumer.graph_versions import ends_at
 from consumer.model import (
     Accepted,
     Batch,
@@ -87,6 +88,14 @@ class Metrics:
         ).labels(
             version, platform.python_version(), confluent_kafka.libversion()[0], graph_version
         ).set(1)
+        graph_version_ends = _Snapshot(
+            "conversions_graph_version_expiry_timestamp_seconds",
+            "When Meta ceases to take calls of the Graph version in use, if that is known",
+            [],
+            registry,
+        )
+        if (seconds := ends_at(graph_version)) is not None:
+            graph_version_ends.set({(): seconds})
 
     def _declare_events(self, registry: CollectorRegistry) -> None:
         self._events = Counter(

@@ -100,6 +100,10 @@ class Pipeline:
         now = self._clock.now()
         self._deliveries.nudge(token_of, now, app_secret=app_secret, configured=configured)
 
+    def resume(self, destination: PixelId) -> None:
+        """A halted destination is tried again at once, because somebody says so."""
+        self._journal.resumed(destination, self._deliveries.resume(destination, self._clock.now()))
+
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:

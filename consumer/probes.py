@@ -1,18 +1,27 @@
-"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``.
+"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``, and one thing to ask for.
 
 ``/livez`` proves that the poll loop turns; it never depends on Meta, Kafka or the registry being
 up. ``/readyz`` only tells whether the group's coordinator has answered, and what is degraded.
+``POST /destinations/{id}/resume`` is taken from this machine alone, wherever the port is open to.
 """
 
+import re
 import socket
 import threading
 from collections.abc import Callable
+from enum import IntEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from consumer.model import PixelId
+
+SERVER = "conversions-consumer"
+"""What the port calls itself, in the header of that name."""
 
 
 class Health(NamedTuple):
@@ -21,6 +30,14 @@ class Health(NamedTuple):
     live: bool
     ready: bool
     facts: dict[str, Any]
+
+
+class Resuming(IntEnum):
+    """What became of the wish that a destination be resumed; the value is HTTP's status."""
+
+    WILL_BE = 202
+    NOTHING_HERE = 404
+    TOO_MANY = 503
 
 
 class Probes:
@@ -33,10 +50,14 @@ class Probes:
         port: int,
         registry: CollectorRegistry,
         health: Callable[[], Health],
+        resume: Callable[[PixelId], Resuming],
     ) -> None:
-        """Binds at once; port 0 takes a free one. Raises OSError when the port is taken."""
+        """Binds at once; port 0 takes a free one. Raises OSError when the port is taken.
+
+        ``health`` and ``resume`` are called on the server's threads.
+        """
         server = _ServerV6 if ":" in host else ThreadingHTTPServer
-        self._server = server((host, port), _answers(registry, health))
+        self._server = server((host, port), _answers(registry, health, resume))
         self._server.daemon_threads = True
 
     @property
@@ -62,12 +83,24 @@ class _ServerV6(ThreadingHTTPServer):
     address_family = socket.AF_INET6
 
 
+_RESUME_PATH = re.compile(r"/destinations/([0-9]{1,32})/resume", re.ASCII)
+
+
+def _is_this_machine(peer: str) -> bool:
+    address = ip_address(peer.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback
+
+
 def _answers(
-    registry: CollectorRegistry, health: Callable[[], Health]
+    registry: CollectorRegistry,
+    health: Callable[[], Health],
+    resume: Callable[[PixelId], Resuming],
 ) -> type[BaseHTTPRequestHandler]:
     class Answers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        server_version = "conversions-consumer"
+        server_version = SERVER
         sys_version = ""
 
         def do_GET(self) -> None:
@@ -84,10 +117,26 @@ def _answers(
                 text = b"see /metrics, /livez, /readyz\n"
                 self._answer(200 if path == "/" else 404, text, "text/plain")
 
+        def do_POST(self) -> None:
+            self.close_connection = True  # whatever its body was, it is not read
+            match = _RESUME_PATH.fullmatch(self.path)
+            # A page in a browser on this machine has an origin, and no business here.
+            trusted = _is_this_machine(self.client_address[0]) and "Origin" not in self.headers
+            if match is None:
+                self._answer(405, b"only what can be resumed is posted to\n", "text/plain")
+            elif not trusted:
+                self._answer(403, b"this is for its own machine only\n", "text/plain")
+            else:
+                became = resume(PixelId(match[1]))
+                text = f"{became.name.lower().replace('_', ' ')}\n".encode()
+                self._answer(became.value, text, "text/plain")
+
         def _answer(self, status: int, body: bytes, content_type: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 

@@ -488,6 +488,7 @@ def test_every_destination_is_asked_with_its_own_token(tmp_path: Path) -> None:
     found = checked(settings, answering)
 
     assert verdicts(found) == {
+        "Graph version": "ok",
         "destinations": "ok",
         "Graph API": "ok",
         f"pixel {PIXEL}": "ok",
@@ -520,7 +521,8 @@ def test_when_nobody_answers_one_pixel_the_others_are_not_asked(tmp_path: Path) 
     )
     found = checked(settings, answering)
 
-    assert verdicts(found) == {"destinations": "ok", "Graph API": "failed"}
+    expected = {"Graph version": "ok", "destinations": "ok", "Graph API": "failed"}
+    assert verdicts(found) == expected
     assert len(asked) == 1
     assert TOKEN not in repr(found)
 
@@ -537,15 +539,59 @@ def test_nothing_that_is_told_holds_the_token_whatever_meta_quotes() -> None:
     assert TOKEN not in json_report(found).decode() + text_report(found, colour=True)
 
 
-def test_a_retired_version_of_the_graph_api_is_a_warning() -> None:
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("The call has been auto-upgraded to v27.0 as it is", "answers with v27.0"),
+        (f"no version but {TOKEN}", "answers with another one"),
+    ],
+)
+@pytest.mark.parametrize("which", [PIXEL, OTHER_PIXEL])
+def test_a_version_that_meta_has_retired_is_a_warning_whichever_pixel_hears_of_it(
+    tmp_path: Path, which: str, told: str, words: str
+) -> None:
     def answering(request: httpx.Request) -> httpx.Response:
         answer = readable(request)
-        answer.headers["X-Ad-Api-Version-Warning"] = "The call has been auto-upgraded to v27.0"
+        if request.url.path.endswith(which):
+            answer.headers["X-Ad-Api-Version-Warning"] = told
         return answer
 
-    settings = settings_with(CONVERSIONS_PIXEL_ID=PIXEL, CONVERSIONS_ACCESS_TOKEN=TOKEN)
+    settings = settings_with(
+        CONVERSIONS_DESTINATIONS_FILE=two_pixels(tmp_path), CONVERSIONS_ACCESS_TOKEN=TOKEN
+    )
+    found = checked(settings, answering)
 
-    assert verdicts(checked(settings, answering))["Graph API"] == "warning"
+    (finding,) = [each for each in found if each.subject == "Graph API"]
+    assert (finding.verdict.value, words in finding.told) == ("warning", True)
+    assert TOKEN not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "words"),
+    [
+        ("v26.0", "ok", "its end is not announced"),
+        ("v25.0", "ok", "lives until 2028-07-29"),
+        ("v27.0", "ok", "newer than what is known here"),
+        ("v24.0", "warning", "cannot be read with it since 2026-10-06"),
+        ("v21.0", "warning", "ends on 2027-01-21"),
+        ("v20.0", "failed", "has ended on 2026-09-24"),
+        ("v19.0", "failed", "has ended"),
+        ("v25.1", "warning", "no version that is known here"),
+    ],
+)
+def test_each_version_of_the_graph_api_has_its_sentence(
+    version: str, verdict: str, words: str
+) -> None:
+    settings = settings_with(
+        CONVERSIONS_PIXEL_ID=PIXEL,
+        CONVERSIONS_ACCESS_TOKEN=TOKEN,
+        CONVERSIONS_GRAPH_VERSION=version,
+    )
+
+    (finding,) = [each for each in checked(settings, readable) if each.subject == "Graph version"]
+
+    assert (finding.verdict.value, words in finding.told) == (verdict, True), finding
+    assert bool(finding.advice) == (verdict != "ok")
 
 
 @pytest.mark.parametrize("where", ["file", "settings"])
@@ -569,7 +615,7 @@ def test_a_test_event_code_is_warned_of(tmp_path: Path, where: str) -> None:
 def test_a_destinations_file_with_mistakes_fails_and_nothing_is_asked(tmp_path: Path) -> None:
     file = two_pixels(tmp_path, testEventCod="TEST1")
 
-    (finding,) = checked(settings_with(CONVERSIONS_DESTINATIONS_FILE=file), readable)
+    _, finding = checked(settings_with(CONVERSIONS_DESTINATIONS_FILE=file), readable)
 
     assert (finding.subject, finding.verdict.value) == ("destinations", "failed")
     assert "testEventCode" in finding.told
@@ -722,6 +768,7 @@ def test_nothing_set_at_all_fails_at_once_with_what_to_set(
         "settings": "ok",
         "brokers": "failed",
         "registry": "skipped",
+        "Graph version": "ok",
         "destinations": "failed",
     }
 

@@ -13,14 +13,13 @@ from types import MappingProxyType
 import httpx
 import orjson
 import pytest
+from typer.main import get_command
 
 from consumer import __version__
 from consumer.cli import app
 
 SECRET = "EAABcanary0123456789"
-COMMANDS = [
-    each.name or str(getattr(each.callback, "__name__", "")) for each in app.registered_commands
-]
+COMMANDS = list(getattr(get_command(app), "commands", {}))
 NOTHING: Mapping[str, str] = MappingProxyType({})
 SOUND = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
@@ -166,7 +165,7 @@ def test_the_version_is_told() -> None:
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "destinations resume"])
 def test_each_command_explains_itself_in_eighty_columns(command: str, option: str) -> None:
     done = conversions(*command.split(), option)
 

@@ -413,6 +413,19 @@ def test_a_halt_is_ended_by_hand_once_and_only_where_there_is_one() -> None:
     assert not place.deliveries.resume(pixel, 0.5)
 
 
+def test_a_destination_is_resumed_by_its_id_and_no_other_with_it() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
+    for request in place.advance().requests:
+        place.answer(request, NO_TOKEN)
+
+    assert place.deliveries.resume(PixelId(OTHER_PIXEL), 1.0)
+    assert not place.deliveries.resume(PixelId("999"), 1.0)
+
+    assert sent_ids(place.advance(1.0)) == ["b"]
+    assert place.made == [PIXEL, OTHER_PIXEL], "asking makes no outbox"
+
+
 def test_deliveries_show_only_how_much_waits() -> None:
     place = Place()
     place.add(an_event(event_id="jane@example.com"), held("jane", due_at_ms=NOW_MS + 1000))

@@ -172,6 +172,19 @@ def test_a_gauge_exists_only_once_its_value_is_known_and_goes_with_it() -> None:
     assert house.value("destination_state", destination=ONE, state="open", reason="") == 1
 
 
+@pytest.mark.parametrize(
+    ("version", "seconds"), [("v25.0", 1848441600.0), ("v26.0", None), ("v99.0", None)]
+)
+def test_the_end_of_the_graph_version_is_there_only_when_it_is_known(
+    version: str, seconds: float | None
+) -> None:
+    registry = CollectorRegistry()
+    Metrics(registry=registry, version="1.2.3", graph_version=version)
+
+    name = "conversions_graph_version_expiry_timestamp_seconds"
+    assert registry.get_sample_value(name) == seconds
+
+
 def test_the_build_names_every_version_that_matters() -> None:
     labels = {
         "version": "1.2.3",

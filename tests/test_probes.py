@@ -1,4 +1,4 @@
-"""``/metrics``, ``/livez`` and ``/readyz`` over HTTP."""
+"""The metrics port over HTTP: ``/metrics``, ``/livez``, ``/readyz`` and what can be asked for."""
 
 import json
 import socket
@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from consumer.probes import Health, Probes
+from consumer.model import PixelId
+from consumer.probes import Health, Probes, Resuming
+from consumer.running_member import NobodyThere, RunningMember
 
 
 class House:
@@ -20,9 +22,19 @@ class House:
         self.health = Health(live=True, ready=True, facts={"joined": True})
         registry = CollectorRegistry()
         self.counter = Counter("seen_total", "What was seen", registry=registry)
+        self.resumed: list[PixelId] = []
+        self.resuming = Resuming.WILL_BE
         self.probes = Probes(
-            host="127.0.0.1", port=0, registry=registry, health=lambda: self.health
+            host="127.0.0.1",
+            port=0,
+            registry=registry,
+            health=lambda: self.health,
+            resume=self.resume,
         )
+
+    def resume(self, destination: PixelId) -> Resuming:
+        self.resumed.append(destination)
+        return self.resuming
 
 
 class Answer(NamedTuple):
@@ -98,9 +110,104 @@ def test_another_path_says_where_to_look(house: House, path: str, status: int) -
     assert answer == Answer(status, "text/plain", "see /metrics, /livez, /readyz\n")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_nothing_can_be_changed(house: House, method: str) -> None:
-    assert get(house, "/livez", method=method).status == 501
+@pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 501), ("DELETE", 501)])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/destinations", "/destinations/shop/resume", "/destinations/1/resume/x"]
+)
+def test_nothing_else_can_be_changed(house: House, method: str, status: int, path: str) -> None:
+    assert get(house, path, method=method).status == status
+    assert house.resumed == []
+
+
+# --- resuming a destination ---------------------------------------------------------------------
+
+
+def member(house: House) -> RunningMember:
+    return RunningMember(host="0.0.0.0", port=urlsplit(house.probes.address).port or 0)  # noqa: S104
+
+
+@pytest.mark.parametrize("became", Resuming)
+def test_whoever_asks_on_this_machine_is_told_what_becomes_of_it(
+    house: House, became: Resuming
+) -> None:
+    house.resuming = became
+
+    assert member(house).resume(PixelId("1729525464415281")) == became.value
+    assert house.resumed == ["1729525464415281"]
+
+
+def test_reading_the_path_resumes_nothing(house: House) -> None:
+    assert get(house, "/destinations/1/resume").status == 404
+    assert house.resumed == []
+
+
+def test_a_page_in_a_browser_resumes_nothing(house: House) -> None:
+    client = connection(house)
+    client.request("POST", "/destinations/1/resume", headers={"Origin": "https://shop.example"})
+
+    assert client.getresponse().status == 403
+    assert house.resumed == []
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "status"),
+    [
+        ("127.0.0.1", 202),
+        ("127.8.8.8", 202),
+        ("::1", 202),
+        ("::ffff:127.0.0.1", 202),
+        ("10.0.0.7", 403),
+        ("192.168.1.2", 403),
+        ("::ffff:10.0.0.7", 403),
+        ("fe80::1%eth0", 403),
+        ("2001:db8::1", 403),
+    ],
+)
+def test_only_this_machine_may_resume_a_destination(house: House, peer: str, status: int) -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(b"POST /destinations/7/resume HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    # As the server does it for a connection that it has taken, from a peer of our choice.
+    house.probes._server.process_request(theirs, (peer, 4711))
+    with ours, ours.makefile("rb") as answer:
+        said = answer.read()
+
+    assert int(said.split()[1]) == status
+    assert house.resumed == (["7"] if status == 202 else [])
+
+
+def test_what_was_posted_is_not_taken_for_the_next_question(house: House) -> None:
+    client = connection(house)
+    client.request("POST", "/destinations/7/resume", body=b"GET /livez HTTP/1.1\r\n\r\n")
+    response = client.getresponse()
+    response.read()
+
+    assert (response.status, response.headers["Connection"]) == (202, "close")
+    client.close()
+
+
+def test_a_member_that_is_not_there_is_told_by_why() -> None:
+    house = House()
+    house.probes.start()
+    gone = member(house)
+    house.probes.stop()
+
+    with pytest.raises(NobodyThere, match="the connection is refused"):
+        gone.resume(PixelId("1"))
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9108"),
+        ("0.0.0.0", "http://127.0.0.1:9108"),  # noqa: S104 - where it is bound, not where we bind
+        ("::", "http://[::1]:9108"),
+        ("10.1.2.3", "http://10.1.2.3:9108"),
+    ],
+)
+def test_a_member_that_listens_everywhere_is_asked_on_this_machine(host: str, address: str) -> None:
+    assert RunningMember(host=host, port=9108).address == address
 
 
 def test_a_connection_serves_many_questions(house: House) -> None:
@@ -131,6 +238,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
             port=taken.getsockname()[1],
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
+            resume=lambda _: Resuming.WILL_BE,
         )
 
 
@@ -150,6 +258,7 @@ def test_an_address_of_ip_version_six_is_listened_on() -> None:
         port=0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=True, ready=True, facts={}),
+        resume=lambda _: Resuming.WILL_BE,
     )
     probes.start()
     client = HTTPConnection("::1", urlsplit(probes.address).port, timeout=10)

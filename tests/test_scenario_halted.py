@@ -93,6 +93,51 @@ def test_a_new_token_ends_a_halt_at_once() -> None:
     assert not home.dead_letters.produced
 
 
+def test_whoever_mended_it_ends_a_halt_by_hand() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+    home.meta.standing.clear()
+    nudged(home, tokens, 60)
+    assert len(home.meta.seen) == before, "the next probe is not due"
+
+    home.pipeline.resume(CRM)
+    nudged(home, tokens, 5)
+
+    assert set(home.meta.accepted.values()) == {1}
+    assert len(home.meta.accepted) == 50
+    assert not home.dead_letters.produced
+    (told,) = home.lines.named("destination is tried again by hand")
+    assert told == {"destination": CRM}
+
+
+def test_resuming_what_is_still_broken_loses_nothing() -> None:
+    home, tokens = house(), Tokens()
+    before = halted(home, tokens)
+
+    home.pipeline.resume(CRM)
+    nudged(home, tokens, 60)
+
+    assert len(home.meta.seen) > before
+    assert not home.meta.accepted
+    assert not home.dead_letters.produced
+    home.meta.standing.clear()
+    home.settle_all(400)
+    assert len(home.meta.accepted) == 50
+
+
+def test_a_destination_without_events_here_is_nothing_to_resume() -> None:
+    home = house()
+    home.publish(0, events=1, destination=SHOP)
+    home.run(5)
+
+    home.pipeline.resume(CRM)
+    home.run(5)
+
+    assert home.lines.named("destination is tried again by hand") == []
+    (told,) = home.lines.named("nothing is held for a destination to resume")
+    assert told == {"destination": CRM}
+
+
 def test_a_new_token_that_is_no_better_is_one_probe_and_waits_again() -> None:
     home, tokens = house(), Tokens()
     before = halted(home, tokens)

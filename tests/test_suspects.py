@@ -49,7 +49,7 @@ BAD: list[tuple[int, dict[str, Any]]] = [
         {
             "user_data": {
                 "em": ["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
-                "fbp": "fb.1.1.1",
+                "fbp": "fb.1.1558571054389.1098115397",
             }
         },
     ),

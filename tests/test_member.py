@@ -1,0 +1,119 @@
+"""A member outside of its loop: what is asked of it over HTTP, and what it says of its version.
+
+No broker is there. What is asked goes the whole way: port, queue, the loop's turn, outbox, log.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from consumer.member import RESUMES_WAITING_MAX, Member
+from consumer.model import Halted, HaltReason, MetaError, PixelId, TopicPartition
+from consumer.running_member import RunningMember
+from consumer.settings import load_settings
+from tests.fakes.events import TOPIC, a_record, an_event
+from tests.fakes.house import Lines
+
+PIXEL = PixelId("111")
+Made = Callable[..., tuple[Member, Lines]]
+
+
+@pytest.fixture
+def made() -> Iterator[Made]:
+    """A member with settings changed, whose port answers; ``run`` is never called."""
+    members: list[Member] = []
+
+    def make(**changes: Any) -> tuple[Member, Lines]:
+        lines = Lines()
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+            "CONVERSIONS_PIXEL_ID": PIXEL,
+            "CONVERSIONS_ACCESS_TOKEN": "token-of-the-shop",
+            "CONVERSIONS_METRICS_PORT": "0",
+        }
+        member = Member(load_settings(variables | changes), log=lines)
+        member._probes.start()
+        members.append(member)
+        return member, lines
+
+    yield make
+    for member in members:
+        member._source.close()
+        member._close_edges()
+
+
+def port_of(member: Member) -> RunningMember:
+    return RunningMember(host="127.0.0.1", port=urlsplit(member.address).port or 0)
+
+
+def halt(member: Member) -> None:
+    """The destination has an event, which Meta's answer to the first request has halted."""
+    deliveries, now = member._deliveries, member._clock.now()
+    tenure = member._ledger.begin(TopicPartition(TOPIC, 0))
+    record = a_record(tenure=tenure)
+    deliveries.add(an_event(destination=PIXEL, record=record), now - 60)
+    (request,) = deliveries.advance(now, 0).requests
+    deliveries.answered(request, Halted(HaltReason.TOKEN, MetaError(http_status=401)), now)
+    assert deliveries.advance(now, 0).requests == []
+
+
+def test_a_halted_destination_is_resumed_at_the_loops_next_turn(made: Made) -> None:
+    member, lines = made()
+    halt(member)
+
+    assert port_of(member).resume(PIXEL) == 202
+    assert lines.named("destination is tried again by hand") == [], "the loop owns the state"
+    member._look_around()
+
+    assert lines.named("destination is tried again by hand") == [{"destination": PIXEL}]
+    assert len(member._deliveries.advance(member._clock.now(), 0).requests) == 1
+
+
+def test_a_destination_that_nothing_is_held_for_is_not_resumed(made: Made) -> None:
+    member, lines = made()
+
+    assert port_of(member).resume(PIXEL) == 404
+    member._look_around()
+
+    assert not [line for line in lines.lines if "resume" in line[1] or "again" in line[1]]
+
+
+def test_what_waits_to_be_resumed_has_a_limit(made: Made) -> None:
+    member, _ = made()
+    halt(member)
+
+    asked = [member._resume(PIXEL).value for _ in range(RESUMES_WAITING_MAX + 1)]
+
+    assert asked == [*[202] * RESUMES_WAITING_MAX, 503]
+    member._look_around()
+    assert member._resume(PIXEL).value == 202
+
+
+@pytest.mark.parametrize(("version", "told"), [("v20.0", "v20.0 has ended"), ("v26.0", None)])
+def test_a_version_near_its_end_is_told_at_the_start_and_not_at_every_turn(
+    made: Made, version: str, told: str | None
+) -> None:
+    member, lines = made(CONVERSIONS_GRAPH_VERSION=version)
+
+    member._look_around()
+    member._gauges_at = 0.0
+    member._look_around()
+
+    found = lines.named("Graph API version")
+    assert len(found) == (0 if told is None else 1)
+    assert all(str(each["told"]).startswith(str(told)) for each in found)
+    assert [each["advice"] for each in found] == ["set CONVERSIONS_GRAPH_VERSION to v26.0"][
+        : len(found)
+    ]
+
+
+def test_a_version_near_its_end_is_told_again_the_next_day(made: Made) -> None:
+    member, lines = made(CONVERSIONS_GRAPH_VERSION="v20.0")
+
+    member._look_around()
+    member._gauges_at = member._version_at = 0.0
+    member._look_around()
+
+    assert len(lines.named("Graph API version")) == 2
