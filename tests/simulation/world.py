@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from consumer.model import PixelId, ReadFailed, TopicPartition
+from tests.fakes.dead_letters import header
 from tests.fakes.house import FakeHouse, Rooms, house
 from tests.fakes.kafka import Place
 from tests.fakes.meta import expired_token, outage, place, throttling
@@ -28,6 +29,9 @@ STORY_PACE, ENDING_PACE = 4.0, 40.0
 ENDING_SECONDS_MAX = 4000.0
 TROUBLE_SECONDS_MAX = 900.0
 """Spilling begins after 300 seconds of trouble and takes a quarter of what is held at a time."""
+
+REASONS = {"undecodable", "refused_by_meta", "destination_halted", "outcome_unknown"}
+"""Nothing of a story is dead-lettered for anything else: a trouble that passes is no reason."""
 
 
 class Broken(AssertionError):
@@ -86,6 +90,8 @@ class World:
             self._check()
             missing = set(self.published) - self._fates()
             _require(not missing, f"{len(missing)} records without a fate: {sorted(missing)[:3]}")
+            reasons = {header(letter, "reason") for letter in self._letters.written}
+            _require(reasons <= REASONS, f"dead-lettered as {reasons - REASONS}")
             twice = [p for p, ids in self.meta.event_ids.items() if len(ids) > 1]
             _require(not twice, f"accepted under two event ids: {twice[:3]}")
             fates = self.meta.received + self._dead
