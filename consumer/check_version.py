@@ -18,7 +18,7 @@ def called_version(version: Outlook) -> Finding:
 
 
 def served_version(answers: list[GraphAnswer]) -> Finding:
-    """Meta's word that it answered with another version, from whichever pixel it came."""
+    """Meta's warning about the version that we call, from whichever pixel it came."""
     for answer in answers:
         told = answer.headers.get("x-ad-api-version-warning")
         if told is not None:
@@ -26,7 +26,7 @@ def served_version(answers: list[GraphAnswer]) -> Finding:
             which = used[0] if used else "another one"
             return warning(
                 "Graph API",
-                f"Meta has retired the version that we call, and answers with {which}",
+                f"Meta warns about the version that we call, and names {which}",
                 "Set CONVERSIONS_GRAPH_VERSION to a newer one.",
             )
     return ok("Graph API", "it answers")

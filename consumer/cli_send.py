@@ -80,6 +80,7 @@ def send(
                 raise typer.Exit(1) from None
     _print(report.dry_answer() if dry_run else report.answer())
     _tell_unknown(report.unknown)
+    _tell_remarks(report.remarks, report.test_events)
     if sys.stderr.isatty() and not as_json:
         for sentence in report.summary(dry=dry_run):
             _tell(sentence)
@@ -115,6 +116,15 @@ def _tell_unknown(unknown: Mapping[str, int]) -> None:
 
     for path, count in unknown.items():
         _tell(f"{no_field(path)}: left out of {count:,} event{'s' if count > 1 else ''}")
+
+
+def _tell_remarks(remarks: Mapping[str, int], test_events: int) -> None:
+    from consumer.prepare import TEST_EVENTS
+
+    for remark, count in remarks.items():
+        _tell(f"{remark}: {count:,} event{'s' if count > 1 else ''}")
+    if test_events:
+        _tell(f"{test_events:,} test events; {TEST_EVENTS}")
 
 
 def _tell(sentence: str) -> None:

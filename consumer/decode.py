@@ -60,6 +60,8 @@ def decode(record: Record, *, schema_for: SchemaFor) -> Event | Rejected | Needs
 
 
 def _read(record: Record, value: bytes, start: int, plan: ReadPlan) -> Event | Rejected:
+    if plan.bytes_max is not None and len(value) > plan.bytes_max:
+        return _undecodable(record, f"an event with decimals may have {plan.bytes_max} bytes")
     stream = BytesIO(value)
     stream.seek(start)
     try:

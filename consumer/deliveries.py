@@ -100,11 +100,13 @@ class Deliveries:
         requests: list[Request] = []
         rejected: list[Rejected] = []
         sweeping = now - self._swept_at >= SWEEP_SECONDS
+        busy = {each for each, outbox in self.outboxes.items() if outbox.in_flight}
         for destination in self._sharing.in_turn(self.outboxes):
             outbox = self.outboxes[destination]
-            room = self._sharing.room(destination, now, self._requests_of)
+            room = self._sharing.room(destination, now, busy)
             due = outbox.due(now, now_ms, room=room)
             if due.requests:
+                busy.add(destination)
                 self._sharing.sent(destination, now)
             requests += due.requests
             rejected += due.rejected
@@ -122,10 +124,10 @@ class Deliveries:
         settled = outbox.answered(request.request_id, verdict, now)
         self._apart.learn(settled, now)
         if isinstance(verdict, Throttled) and verdict.scope is not Scope.DESTINATION:
-            seconds = outbox.pause_left(now)
+            # What Meta asked for, and no pause of ours on top of it: they would add up.
             for other in self._sharing.among(outbox.destination, verdict.scope):
                 if other != outbox.destination:
-                    self._outbox(other).pause(seconds, now)
+                    self._outbox(other).pause(verdict.wait_seconds, now)
         return settled
 
     def heard(self, destination: PixelId, usage: tuple[Usage, ...], now: float) -> None:
@@ -137,6 +139,10 @@ class Deliveries:
                     self._outbox(other).pause(one.wait_seconds, now)
                 elif one.share >= SLOW_SHARE:
                     self._outbox(other).slow_down()
+
+    def is_slowed(self, destination: PixelId, now: float) -> bool:
+        """Whether a limit that is nearly reached bounds its requests."""
+        return self._sharing.is_slowed(destination, now)
 
     def usage(self, now: float) -> Mapping[tuple[PixelId, UsageKind], float]:
         """How much of each limit is used up, 1.0 is all; only what was told lately."""
@@ -213,10 +219,6 @@ class Deliveries:
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""
         return self.outboxes[destination].carried().plus(self._windows.carried(destination))
-
-    def _requests_of(self, destination: PixelId) -> int:
-        outbox = self.outboxes.get(destination)
-        return 0 if outbox is None else outbox.in_flight
 
     def _outbox(self, destination: PixelId) -> Outbox:
         outbox = self.outboxes.get(destination)

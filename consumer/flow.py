@@ -25,6 +25,9 @@ EVIDENCE_SECONDS = 10.0
 """So shortly before somebody's trouble an acceptance still speaks for somebody else."""
 
 READ_RECORDS_MAX = 1000
+READ_RECORDS_MIN = 100
+"""However little is left of one destination's share: the others are read as well, and it exceeds
+its share by no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +119,15 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
     # Those that have brought nothing yet count as well: else the first in trouble takes it all.
     shares = max(1, house.destinations(), len(deliveries.outboxes))
     for outbox in deliveries.outboxes.values():
-        if outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS):
+        well = outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS)
+        if well and not deliveries.is_slowed(outbox.destination, now):
             continue
         carried = deliveries.carried(outbox.destination)
         events_share = limits.in_flight_events // shares
         bytes_share = limits.in_flight_bytes // shares
         if carried.events < events_share and carried.size_bytes < bytes_share:
-            flow.read_max = min(flow.read_max, events_share - carried.events)
+            left = max(min(READ_RECORDS_MIN, events_share), events_share - carried.events)
+            flow.read_max = min(flow.read_max, left)
             continue
         for partition in carried.partitions:
             flow.paused.setdefault(partition, PauseCause.DESTINATION)
@@ -149,12 +154,14 @@ def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: H
         other = house.deliveries.outboxes.get(destination)
         if destination == outbox.destination:
             continue
-        if outbox.halted is not None and (other is None or other.halted is None):
+        if other is not None and other.state is not OutboxState.READY:
+            continue  # it could not use the room
+        if outbox.halted is not None:
             return True
         # Trouble that is not the destination's own may be everybody's: an outage of Meta. Then
         # only who was accepted around then, and not refused since, counts as well.
         began_at = outbox.trouble_since
-        if other is None or began_at is None or other.trouble_since is not None:
+        if other is None or began_at is None:
             continue
         if other.accepted_at > began_at - EVIDENCE_SECONDS:
             return True

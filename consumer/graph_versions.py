@@ -61,7 +61,7 @@ class Outlook(NamedTuple):
             case Stage.ENDED if self.ends is None:
                 return f"{self.version} has ended"
             case Stage.ENDED:
-                return f"{self.version} has ended on {self.ends}"
+                return f"{self.version} ended on {self.ends}"
             case Stage.ENDING:
                 return f"{self.version} ends on {self.ends}"
             case Stage.NEWER:

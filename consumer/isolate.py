@@ -50,7 +50,7 @@ class Isolation:
         self._refusal = refusal  # the one of the suspects and those behind them
         self._trust = Trust()
         self._ages_are_true = True
-        self._refusals_in_a_row = 0
+        self._refusals = self._refusals_in_a_row = 0
         self._accepted_any = False
         self._rate = BadRate(len(events))
         shuffled = list(events)
@@ -102,6 +102,7 @@ class Isolation:
     def refused(self, refusal: Refusal) -> None:
         """Meta refused the trial, so that it holds a bad event."""
         self._refusals_in_a_row += 1
+        self._refusals += 1
         self._doubt_ages(refusal)
         if len(self._trial) == 1:
             self._convict(self._trial[0], refusal)
@@ -209,7 +210,7 @@ class Isolation:
         if self._approach is _Approach.WITHOUT_TOO_OLD:
             if not (line.behind or line.unknown or line.presumed_good):
                 self._accuse(Proof.TOO_OLD)
-        elif len(line.suspects) == 1 and not line.behind:
+        elif len(line.suspects) == 1 and not line.behind and self._is_corroborated:
             self._accuse(Proof.REFUSED)
         if not line.anybody_open and not line.unverified:
             if self._accepted_any:
@@ -233,6 +234,12 @@ class Isolation:
         if unknown and self._rate.chance_all_good(len(unknown)) < ALL_GOOD_CHANCE:
             return unknown[: self._rate.trial_of_unknown(len(unknown))]
         return unknown + self._line.presumed_good
+
+    @property
+    def _is_corroborated(self) -> bool:
+        """Whether more speaks against the last suspect than one refusal, after which Meta took
+        everything else: it may have been a whim, and the suspect is then sent alone."""
+        return self._refusals > 1 or self._approach is not _Approach.NARROW
 
     def _trial_of_suspects(self) -> list[Prepared]:
         if self._approach is not _Approach.NARROW:

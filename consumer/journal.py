@@ -29,14 +29,12 @@ from consumer.model import (
     TopicPartition,
 )
 from consumer.outbox import Outbox
+from consumer.prepare import TEST_EVENTS
 from consumer.senders import Answer
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
 TROUBLES_MAX = 1000
 """So many different troubles are remembered as told."""
-
-
-TEST_EVENTS = "Meta uses test events like all others: a pixel of their own is better"
 
 
 class Log(Protocol):
@@ -141,11 +139,11 @@ class Journal:
             self.log.info("destination state", **facts)
             if state == "ready" and outbox.destination in self._spilled:
                 self._spilled.discard(outbox.destination)
-                command = (
-                    "conversions dlq replay --reason destination_halted "
-                    f"--destination {outbox.destination} --yes"
+                self.log.warning(
+                    "destination recovered; what was spilled waits in the dead letters",
+                    destination=outbox.destination,
+                    reason=Reason.DESTINATION_HALTED.value,
                 )
-                self.log.warning("destination recovered; replay what was spilled", command=command)
             return
         told = _told(outbox.halted.error)
         self.log.error("destination halted", **facts, reason=outbox.halted.reason.value, **told)

@@ -21,7 +21,7 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.usage import Usage, read_usage
+from consumer.usage import Usage, UsageKind, read_usage
 from consumer.verdicts import Do, Facts, Halt, Repeat, Says, Throttle, row_for
 
 MESSAGES_MAX = 10
@@ -68,14 +68,19 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) ->
         case Repeat(cause, few_times):
             return Retry(cause, error, reached_meta=True, few_times=few_times)
         case Throttle(scope):
-            waits = [usage.wait_seconds for usage in read_usage(headers)]
+            # Another limit's time is no reason for those who share this one to wait.
+            waits = [
+                usage.wait_seconds
+                for usage in read_usage(headers)
+                if usage.scope is scope or usage.kind is UsageKind.RETRY_AFTER
+            ]
             return Throttled(error, wait_seconds=max(waits, default=0.0), scope=scope)
         case Halt(reason):
             return Halted(reason, error)
 
 
 def version_warning(headers: Mapping[str, str]) -> str | None:
-    """Meta's warning that the version we call is retired, masked; None when there is none."""
+    """Meta's warning about the version that we call, masked; None when there is none."""
     text = headers.get("x-ad-api-version-warning")
     return mask(text) if text else None
 

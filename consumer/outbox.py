@@ -37,6 +37,9 @@ from consumer.take_apart import take_apart
 UNCLEAR_MAX = 4
 """So often one request may fail without a clear answer while Meta takes others."""
 
+UNCLEAR_ALONE_MS = 3600 * 1000
+"""So long a single event is sent again all the same: a trouble that passes must not cost it."""
+
 
 class Due(NamedTuple):
     """What is to be done now: requests to send, and events that may no longer be sent."""
@@ -152,6 +155,8 @@ class Outbox:
         requests: list[Request] = []
         rejected: list[Rejected] = []
         self._patience.look(now)
+        if not self._in_flight and not self._queue:
+            self._patience.idle(now)
         allowed = self._patience.requests_now(now)
         while len(self._in_flight) < (allowed if room is None else min(allowed, room)):
             parcel = self._next_parcel()
@@ -180,10 +185,9 @@ class Outbox:
             case Refused(error):
                 settled += self._refused(parcel, error, now)
             case Incomplete():
-                settled += self._incomplete(parcel, verdict)
+                settled += self._incomplete(parcel, verdict, now)
             case Split(error):
-                parcel.error = error
-                settled += self._take_apart(parcel, Reason.REFUSED_BY_META)
+                settled += self._too_much(parcel, Reason.REFUSED_BY_META, error, now)
             case Retry():
                 settled += self._retry(parcel, verdict, now)
             case Throttled(error, wait_seconds):
@@ -226,10 +230,6 @@ class Outbox:
     def pause(self, seconds: float, now: float) -> None:
         """A limit that others share, or that is not yet exceeded, lets nothing through so long."""
         self._patience.pause(seconds, now)
-
-    def pause_left(self, now: float) -> float:
-        """Seconds for which nothing may be sent."""
-        return self._patience.pause_left(now)
 
     def slow_down(self) -> None:
         """A limit is nearly reached: one request at a time, and from there gradually more."""
@@ -278,19 +278,28 @@ class Outbox:
 
     def _refused(self, parcel: Parcel, error: MetaError, now: float) -> list[Delivered | Rejected]:
         parcel.error = error
-        trial = parcel.trial()
-        self._patience.judged()
-        if len(trial) == 1:
-            self._refused_alone.add(trial[0], now)
-            if self._patience.every_event_refused or self._refused_alone.is_every_event(now):
-                # A wrong mapping or deploy must not flush the topic into the dead letters: what
-                # is still here is held, and that is all of this batch of which nothing was taken.
-                self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
-                parcel.put_together()
-                self._queue.put_last(parcel)
-                return []
+        self._patience.judged(now)
+        if self._holds_every_event(parcel, error, now):
+            return []
         parcel.refused(error)
         return self._next_trial(parcel)
+
+    def _holds_every_event(self, parcel: Parcel, error: MetaError, now: float) -> bool:
+        """Whether it is not this event, sent alone, but the destination: then it halts.
+
+        A wrong mapping or deploy must not flush the topic into the dead letters: what is still
+        here is held, and that is all of this batch of which nothing was taken.
+        """
+        trial = parcel.trial()
+        if len(trial) != 1:
+            return False
+        self._refused_alone.add(trial[0], now)
+        if not (self._patience.every_event_refused or self._refused_alone.is_every_event(now)):
+            return False
+        self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)
+        parcel.put_together()
+        self._queue.put_last(parcel)
+        return True
 
     def _next_trial(self, parcel: Parcel) -> list[Delivered | Rejected]:
         """Settle what the last trial has proved, and queue the next one."""
@@ -302,15 +311,29 @@ class Outbox:
             (self._queue.put_first if within else self._queue.put_late)(parcel)
         return [*settled]
 
-    def _incomplete(self, parcel: Parcel, verdict: Incomplete) -> list[Delivered | Rejected]:
+    def _incomplete(
+        self, parcel: Parcel, verdict: Incomplete, now: float
+    ) -> list[Delivered | Rejected]:
         """The same ids once more, then smaller requests, down to the event that is not taken."""
         parcel.incomplete += 1
         parcel.maybe_delivered = True
-        parcel.error = MetaError(http_status=200, trace_id=verdict.trace_id)
+        error = MetaError(http_status=200, trace_id=verdict.trace_id)
         if parcel.incomplete == 1:
+            parcel.error = error
+            self._patience.judged(now)
             self._queue.put_late(parcel)
             return []
-        return self._take_apart(parcel, Reason.NOT_RECEIVED)
+        return self._too_much(parcel, Reason.NOT_RECEIVED, error, now)
+
+    def _too_much(
+        self, parcel: Parcel, reason: Reason, error: MetaError, now: float
+    ) -> list[Delivered | Rejected]:
+        """Meta did not take the request as it is, and refused no event of it."""
+        parcel.error = error
+        self._patience.judged(now)
+        if self._holds_every_event(parcel, error, now):
+            return []
+        return self._take_apart(parcel, reason)
 
     def _take_apart(self, parcel: Parcel, reason: Reason) -> list[Delivered | Rejected]:
         """The same events in smaller requests; one that was sent alone goes no smaller."""
@@ -343,4 +366,11 @@ class Outbox:
         if parcel.unclear == 0:
             parcel.others_accepted = self._accepted_requests
         parcel.unclear += 1
-        return parcel.unclear >= UNCLEAR_MAX and self._accepted_requests > parcel.others_accepted
+        others_pass = self._accepted_requests > parcel.others_accepted
+        alone = len(parcel.trial()) == 1
+        since_ms = parcel.sent_at_ms - (parcel.first_sent_at_ms or parcel.sent_at_ms)
+        return (
+            parcel.unclear >= UNCLEAR_MAX
+            and others_pass
+            and (not alone or since_ms >= UNCLEAR_ALONE_MS)
+        )

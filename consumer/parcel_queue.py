@@ -25,6 +25,9 @@ class ParcelQueue:
     def __repr__(self) -> str:
         return f"<ParcelQueue {self.sizes}>"
 
+    def __bool__(self) -> bool:
+        return any(map(len, self._ready)) or any(map(len, self._late))
+
     @property
     def sizes(self) -> str:
         """How many parcels are in each part."""

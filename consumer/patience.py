@@ -61,10 +61,6 @@ class Patience:
         """Whether it is no longer a few failures since Meta last took something."""
         return self.halted is not None or self._failures >= FEW_FAILURES
 
-    def pause_left(self, now: float) -> float:
-        """Seconds for which nothing may be sent."""
-        return max(0.0, self._open_at - now)
-
     def look(self, now: float) -> None:
         """Time has passed: a pause for which nothing of ours was refused may be over."""
         if self._resting and now >= self._open_at:
@@ -79,6 +75,8 @@ class Patience:
     def accepted(self, now: float) -> None:
         """Meta took a request: whatever the trouble was, it is over. A throttle lasts its time."""
         self.accepted_at = now
+        if self.halted is not None:
+            self.nudge(now)  # the next probe's time has no meaning any more
         self.halted, self.trouble_since = None, None
         self._resting = self._is_throttled(now)
         if self._resting:
@@ -88,10 +86,16 @@ class Patience:
             self._allowance = min(self._allowance + 1, self._requests_max)
             self.state = OutboxState.READY
 
-    def judged(self) -> None:
-        """Meta refused events, and so judges them again: what halted the destination is over."""
+    def judged(self, now: float) -> None:
+        """Meta judges events again: what halted the destination is over."""
         if self.halted is not None and not self.every_event_refused:
+            self.nudge(now)
             self.state, self.halted, self.trouble_since = OutboxState.READY, None, None
+
+    def idle(self, now: float) -> None:
+        """Nothing waits: trouble counts from when something does, for only then it was tried."""
+        if self.trouble_since is not None:
+            self.trouble_since = now
 
     def failed(self, now: float) -> None:
         """A request got no clear answer."""
@@ -106,12 +110,11 @@ class Patience:
 
     def pause(self, seconds: float, now: float) -> None:
         """Meta lets nothing through for so long (0: it did not say how long), though it refused
-        nothing of this destination."""
+        nothing of this destination: which therefore is in no trouble of its own."""
         wait = self._spread(seconds or THROTTLE_FIRST_SECONDS)
         self._throttled_until = max(self._throttled_until, now + wait)
         self._open_at = max(self._open_at, self._throttled_until)
         self._allowance = 1
-        self._in_trouble(now)
         if self.halted is None:
             self._resting = self._resting or self.state is OutboxState.READY
             self.state = OutboxState.THROTTLED
@@ -151,12 +154,12 @@ class Patience:
     ) -> None:
         """Exponential, with jitter, for the whole destination; afterwards one request at a time."""
         self._resting = False
+        self._in_trouble(now)
         if now < self._open_at and (self.state is state or self._is_throttled(now)):
             # Requests that were out together fail together: that is one failure. But who asks
             # for a longer pause gets it, and a pause that was asked for is kept.
             self._open_at = max(self._open_at, now + at_least)
             return
-        self._in_trouble(now)
         wait = max(at_least, min(longest, first * 2**self._failures))
         wait = self._jitter() * wait if state is OutboxState.BACKING_OFF else self._spread(wait)
         self._failures = min(self._failures + 1, 16)

@@ -40,6 +40,9 @@ WEEK_MS = 7 * DAY_MS
 MARGIN_MS = 10 * 60 * 1000
 """A request must *arrive* inside Meta's limit, and retries take time."""
 
+TEST_EVENTS = "Meta uses test events like all others: a pixel of their own is better"
+"""What whoever sends test events should know."""
+
 
 class Preparation(NamedTuple):
     """What holds for every event of a run: destinations, a run-wide test code, the size limit."""

@@ -19,9 +19,20 @@ import fastavro
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
 from consumer.schema_bounds import Unbounded, check_bounded
-from consumer.schema_units import matching_field, plain, rescale, time_per_ms, units_within
+from consumer.schema_units import (
+    has_decimals,
+    matching_field,
+    plain,
+    rescale,
+    time_per_ms,
+    units_within,
+)
 
 Convert = Callable[[Any], Any]
+
+
+DECIMAL_EVENT_BYTES_MAX = 64 * 1024
+"""Of which all but a few are one absurd number, at worst: a third of a second to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +41,15 @@ class ReadPlan:
 
     ``reader`` is None when the writer's schema alone suffices. ``convert`` (None: nothing to do)
     makes our names, types and units of what was read. ``time_per_ms`` is how many units of the
-    writer's event time make a millisecond; 0 says that the writer named no unit.
+    writer's event time make a millisecond; 0 says that the writer named no unit. ``bytes_max``
+    bounds the values of schemas with decimals, whose reading takes time in the square of theirs.
     """
 
     writer: Any
     reader: Any
     convert: Convert | None
     time_per_ms: int
+    bytes_max: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,8 @@ def _plan(schema: Any, writer: Any, named: Mapping[str, Any]) -> ReadPlan:
         reader = ours
     if units := units_within(ours, writer, named):
         convert = _in_turn(convert, lambda values: rescale(values, units))
-    return ReadPlan(writer=writer, reader=reader, convert=convert, time_per_ms=per_ms)
+    bytes_max = DECIMAL_EVENT_BYTES_MAX if has_decimals(writer) else None
+    return ReadPlan(writer, reader, convert, per_ms, bytes_max)
 
 
 def _in_turn(first: Convert | None, second: Convert) -> Convert:

@@ -27,6 +27,15 @@ def plain(schema: Any) -> Any:
     return stripped | {_PER_MS: per_ms} if per_ms else stripped
 
 
+def has_decimals(schema: Any) -> bool:
+    """Whether a decimal is anywhere in the schema."""
+    if isinstance(schema, list):
+        return any(map(has_decimals, schema))
+    if not isinstance(schema, dict):
+        return False
+    return schema.get("logicalType") == "decimal" or any(map(has_decimals, schema.values()))
+
+
 def time_per_ms(schema: Any) -> int:
     """How many units of a schema's event time make a millisecond; 0: it names no unit."""
     if isinstance(schema, list):

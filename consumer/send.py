@@ -82,6 +82,7 @@ def dry_send(settings: Settings, lines: IO[bytes], *, destination: PixelId | Non
         report.met(unknown)
         match fate:
             case Prepared():
+                report.prepared(fate)
                 report.ready[fate.destination] += 1
             case Suppressed():
                 report.suppressed += 1

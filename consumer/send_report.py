@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from consumer.dead_letter import masked
+from consumer.event_names import NEAR_MISS
 from consumer.json_lines import Mistake
 from consumer.model import (
     Accepted,
@@ -78,6 +80,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     ready: Counter[PixelId] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
+    test_events: int = 0
 
     @property
     def settled(self) -> int:
@@ -93,6 +97,17 @@ class Report:
         for path in unknown:
             if path in self.unknown or len(self.unknown) < UNKNOWN_NAMES_MAX:
                 self.unknown[path] += 1
+
+    def prepared(self, event: Prepared) -> None:
+        """An event can be sent: what was left out of it, and what it lacks, is remarked."""
+        self.test_events += event.test_code is not None
+        remarks = [f"{each.field} is left out ({each.reason.value})" for each in event.dropped]
+        for warning in event.warnings:
+            named = f" ({masked(event.event_name)})" if warning == NEAR_MISS else ""
+            remarks.append(f"{warning}{named}")
+        for remark in remarks:
+            if remark in self.remarks or len(self.remarks) < UNKNOWN_NAMES_MAX:
+                self.remarks[remark] += 1
 
     def in_order(self) -> list[Failure]:
         """The failures as the input has their events."""

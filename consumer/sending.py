@@ -135,6 +135,7 @@ class Sending:
             case Suppressed():
                 self._report.suppressed += 1
             case Prepared():
+                self._report.prepared(fate)
                 why = self._why(fate.destination)
                 if why is not None:
                     self._report.failures.append(given_up(fate, why, maybe_delivered=False))

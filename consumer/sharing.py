@@ -5,7 +5,8 @@ the same token; and that all are of one app when an app secret is set, for each 
 proof made with it. Without one, those who share a token are taken for an app.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from consumer.model import PixelId, Scope
@@ -35,6 +36,7 @@ class Sharing:
         self._one_app: frozenset[PixelId] = frozenset()
         self._heard: dict[tuple[PixelId, UsageKind], _Heard] = {}
         self._sent_at: dict[PixelId, float] = {}
+        self._group_sent_at: dict[frozenset[PixelId], float] = {}
         self._slowing = False  # mostly nobody is slowed, and every turn of the loop asks
 
     def __repr__(self) -> str:
@@ -50,6 +52,13 @@ class Sharing:
             destination: frozenset(group) for group in by_token.values() for destination in group
         }
         self._one_app = frozenset(tokens) if one_app else frozenset()
+        self._group_sent_at = {
+            group: max(self._sent_at.get(each, float("-inf")) for each in group)
+            for group in self._groups()
+        }
+
+    def _groups(self) -> set[frozenset[PixelId]]:
+        return {self.among(each, scope) for each in self._sent_at for scope in Scope}
 
     def among(self, destination: PixelId, scope: Scope) -> frozenset[PixelId]:
         """Whom a limit concerns that ``destination`` has met, itself included."""
@@ -75,20 +84,26 @@ class Sharing:
     def sent(self, destination: PixelId, now: float) -> None:
         """A request to ``destination`` goes out."""
         self._sent_at[destination] = now
+        for scope in Scope if self._slowing else ():
+            self._group_sent_at[self.among(destination, scope)] = now
 
-    def room(
-        self, destination: PixelId, now: float, requests_of: Callable[[PixelId], int]
-    ) -> int | None:
+    def is_slowed(self, destination: PixelId, now: float) -> bool:
+        """Whether a limit that is nearly reached bounds its requests."""
+        return self._slowing and any(
+            self._share(destination, kind, now) >= SLOW_SHARE for kind in UsageKind
+        )
+
+    def room(self, destination: PixelId, now: float, busy: AbstractSet[PixelId]) -> int | None:
         """How many requests may be out to ``destination`` now, as far as limits that are not yet
-        reached say; None when they do not. ``requests_of`` tells how many are out to whom."""
+        reached say; None when they do not. ``busy`` are those to whom some are out."""
         room = None
         for kind in UsageKind if self._slowing else ():
             share = self._share(destination, kind, now)
             if share < SLOW_SHARE:
                 continue
             group = self.among(destination, kind.scope)
-            sent_at = max(self._sent_at.get(each, float("-inf")) for each in group)
-            if any(map(requests_of, group)) or now < sent_at + delay_seconds(share):
+            sent_at = self._group_sent_at.get(group, float("-inf"))
+            if not group.isdisjoint(busy) or now < sent_at + delay_seconds(share):
                 return 0
             room = 1
         return room

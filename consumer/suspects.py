@@ -129,6 +129,7 @@ _RULES: Mapping[int, Callable[[Body], bool]] = {
     2804116: _is_messaging,
     2804117: _is_messaging,
     2804118: _is_messaging,
+    2804132: _is_messaging,
 }
 _THREE_LETTERS = re.compile(r"[A-Za-z]{3}").fullmatch
 _HASHED = _words("em ph fn ln db ge ct st zp country")

@@ -198,13 +198,6 @@ ROWS: tuple[Row, ...] = (
         codes=only(803),
     ),
     Row(
-        "no WhatsApp Business Account is linked to the pixel",
-        Halt(HaltReason.CONFIGURATION),
-        "Link one in Events Manager, or do not send messaging events to this pixel.",
-        codes=only(100),
-        subcodes=only(2804132),
-    ),
-    Row(
         "the proof by the app's secret is missing or wrong",
         Halt(HaltReason.CONFIGURATION),
         f"{_APP_SECRET} A changed secret file is used at once.",
@@ -288,6 +281,7 @@ EVENT_FAULTS: Mapping[int, str] = {
     2804116: "A messaging event names no page.",
     2804117: "The pixel and the WhatsApp Business Account do not belong together.",
     2804118: "The pixel and the WhatsApp Business Account do not belong together.",
+    2804132: "A messaging event, and no WhatsApp Business Account is linked to the pixel.",
 }
 """Subcodes of code 100 for an event at fault, as far as they are known; every other subcode is
 treated alike. For readers: the table above does not look at them."""

@@ -542,8 +542,8 @@ def test_nothing_that_is_told_holds_the_token_whatever_meta_quotes() -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ("The call has been auto-upgraded to v27.0 as it is", "answers with v27.0"),
-        (f"no version but {TOKEN}", "answers with another one"),
+        ("The call has been auto-upgraded to v27.0 as it is", "names v27.0"),
+        (f"no version but {TOKEN}", "names another one"),
     ],
 )
 @pytest.mark.parametrize("which", [PIXEL, OTHER_PIXEL])
@@ -574,7 +574,7 @@ def test_a_version_that_meta_has_retired_is_a_warning_whichever_pixel_hears_of_i
         ("v27.0", "ok", "newer than what is known here"),
         ("v24.0", "warning", "cannot be read with it since 2026-10-06"),
         ("v21.0", "warning", "ends on 2027-01-21"),
-        ("v20.0", "failed", "has ended on 2026-09-24"),
+        ("v20.0", "failed", "ended on 2026-09-24"),
         ("v19.0", "failed", "has ended"),
         ("v25.1", "warning", "no version that is known here"),
     ],

@@ -1,5 +1,6 @@
 """Decoding: an event out of bytes, whatever the bytes are, and never an exception."""
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -194,7 +195,9 @@ def test_an_error_that_quotes_the_event_is_told_by_its_kind_alone() -> None:
     def complain(values: Any) -> Any:
         raise ValueError(f"cannot convert {values!r}")
 
-    plan = ReadPlan(writer=PLAN.writer, reader=None, convert=complain, time_per_ms=1)
+    plan = ReadPlan(
+        writer=PLAN.writer, reader=None, convert=complain, time_per_ms=1, bytes_max=None
+    )
 
     answer = rejected(FRAME + BODY, always(plan))
 
@@ -205,7 +208,9 @@ def test_a_field_of_a_type_that_ours_has_not_is_the_schemas_fault_and_no_damage(
     def complain(values: Any) -> Any:
         raise BranchError(f"no branch for {values!r}")
 
-    plan = ReadPlan(writer=PLAN.writer, reader=None, convert=complain, time_per_ms=1)
+    plan = ReadPlan(
+        writer=PLAN.writer, reader=None, convert=complain, time_per_ms=1, bytes_max=None
+    )
 
     assert rejected(FRAME + BODY, always(plan)).reason is Reason.SCHEMA_INCOMPATIBLE
 
@@ -273,3 +278,14 @@ def test_an_event_with_damage_in_it_is_read_or_undecodable_and_tells_nothing(
         assert "canary" not in answer.detail
     else:
         assert isinstance(answer, Event)
+
+
+def test_an_event_with_decimals_is_bounded_for_reading_them_takes_time_in_the_square() -> None:
+    plan = replace(PLAN, bytes_max=100)
+    value = b"\x00\x00\x00\x00\x01" + b"\x00" * 200
+
+    rejected = decode(a_record(value=value), schema_for=lambda ref: plan)
+
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason is Reason.UNDECODABLE
+    assert "decimals" in rejected.detail

@@ -1,7 +1,7 @@
 """Flow: which partitions pause, and when a halted destination has to give something up."""
 
 from consumer.deliveries import Deliveries
-from consumer.flow import SLOW_SECONDS, Flow, House, Limits, plan_flow
+from consumer.flow import READ_RECORDS_MIN, SLOW_SECONDS, Flow, House, Limits, plan_flow
 from consumer.model import (
     Accepted,
     Halted,
@@ -317,11 +317,19 @@ def test_a_destination_that_has_brought_nothing_yet_has_its_share_all_the_same()
 
 
 def test_one_read_brings_a_destination_in_trouble_no_further_than_its_share() -> None:
-    place = Place(in_flight_events=20, configured=2)
+    place = Place(in_flight_events=800, configured=2)
     place.carry(ILL, 4)
     place.answer(NO_TOKEN)
 
-    assert place.flow().read_max == 6
+    assert place.flow().read_max == 396
+
+
+def test_however_little_is_left_of_a_share_the_others_are_read() -> None:
+    place = Place(in_flight_events=800, configured=2)
+    place.carry(ILL, 399)
+    place.answer(NO_TOKEN)
+
+    assert place.flow().read_max == READ_RECORDS_MIN
 
 
 def test_what_filled_the_house_before_its_trouble_goes_back_to_kafka() -> None:

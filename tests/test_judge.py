@@ -256,8 +256,8 @@ def test_code_100_for_a_wrong_app_secret_proof_is_the_configuration() -> None:
     assert halt_of(answered(400, proof)) is HaltReason.CONFIGURATION
 
 
-def test_code_100_for_a_missing_whatsapp_account_is_the_configuration() -> None:
-    assert halt_of(answered(400, refusal(100, 2804132))) is HaltReason.CONFIGURATION
+def test_a_missing_whatsapp_account_costs_the_messaging_event_and_not_its_pixel() -> None:
+    assert isinstance(answered(400, refusal(100, 2804132)), Refused)
 
 
 @pytest.mark.parametrize("code", [1, 3, 100, 190, 368, 12345])
@@ -397,7 +397,7 @@ def test_a_429_is_a_throttle_whatever_its_body(body: bytes) -> None:
     assert isinstance(answered(429, body), Throttled)
 
 
-def test_a_throttle_waits_for_the_longest_that_any_header_asks_for() -> None:
+def test_a_throttle_waits_for_the_longest_that_a_header_about_its_limit_asks_for() -> None:
     headers = {
         "x-business-use-case-usage": '{"1": [{"estimated_time_to_regain_access": 5}]}',
         "x-ad-account-usage": '{"acc_id_util_pct": 50, "reset_time_duration": 200}',
@@ -405,10 +405,10 @@ def test_a_throttle_waits_for_the_longest_that_any_header_asks_for() -> None:
     }
     for name, seconds in (("", 300.0), ("x-business-use-case-usage", 200.0)):
         headers.pop(name, None)
-        for body in (b"", json.dumps(refusal(4)).encode()):
+        for body, wait in ((b"", seconds), (json.dumps(refusal(4)).encode(), 100.0)):
             verdict = answered(429, body, headers=headers)
             assert isinstance(verdict, Throttled)
-            assert verdict.wait_seconds == seconds
+            assert verdict.wait_seconds == wait
 
 
 @pytest.mark.parametrize(

@@ -1336,27 +1336,91 @@ def test_a_tenure_that_ends_at_any_moment_is_not_sent_again_and_takes_nothing_wi
 
 def test_the_request_named_by_a_rejected_event_is_one_that_it_was_in() -> None:
     box = outbox()
-    box.offer(a_batch(some_events(2)))
+    box.offer(a_batch(some_events(4)))
     untraced = Refused(MetaError(http_status=400, code=100))
-    whole = the_one(box)
-    box.answered(whole.request_id, untraced, 0.0)
+    box.answered(the_one(box).request_id, untraced, 0.0)
     half = the_one(box)
-    settled = box.answered(half.request_id, ACCEPTED, 0.0)
+    box.answered(half.request_id, untraced, 0.0)
+    quarter = the_one(box)
+    settled = box.answered(quarter.request_id, ACCEPTED, 0.0)
     (bad,) = [one for one in settled if isinstance(one, Rejected)]
-    assert bad.event_id not in ids(half.events)
-    assert bad.request_id == whole.request_id
+    assert bad.event_id in ids(half.events)
+    assert bad.event_id not in ids(quarter.events)
+    assert bad.request_id == half.request_id
 
 
 def test_a_bad_event_carries_the_refusal_that_was_about_it_and_no_later_trouble() -> None:
     box = outbox()
-    box.offer(a_batch(some_events(2)))
+    box.offer(a_batch(some_events(4)))
+    answer_once(box, REFUSED)
     answer_once(box, REFUSED)
     answer_once(box, NO_TOKEN)
 
     settled = answer_once(box, ACCEPTED, 5.0)
 
     (bad,) = [one for one in settled if isinstance(one, Rejected)]
-    assert (bad.error, bad.request_id) == (REFUSED.error, "b-1.1")
+    assert (bad.error, bad.request_id) == (REFUSED.error, "b-1.2")
+
+
+def test_a_refusal_that_nothing_confirms_costs_no_event() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1000)))
+    settled = answer_once(box, REFUSED)
+    while box.in_flight or any(box.waiting()):
+        settled += answer_once(box, ACCEPTED)
+
+    assert all(isinstance(one, Delivered) for one in settled)
+    assert len(settled) == 1000
+
+
+def test_a_request_too_large_for_a_proxy_halts_before_the_topic_is_flushed() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(64)))
+    settled = list[Delivered | Rejected]()
+    for _ in range(200):
+        for request in sent(box, 0.0):
+            settled += box.answered(request.request_id, TOO_MUCH, 0.0)
+
+    assert box.halted is not None
+    assert box.halted.reason is HaltReason.EVERY_EVENT_REFUSED
+    assert len(settled) < 11
+    assert len(settled) + len(list(box.waiting())) == 64
+
+
+def test_trouble_counts_from_when_something_waits() -> None:
+    box = outbox()
+    box.offer(a_batch(some_events(1)))
+    answer_once(box, NO_TOKEN)
+    box.spill(1, lambda event: True)
+    sent(box, 5000.0)
+
+    assert box.trouble_since == 5000.0
+
+
+def test_when_a_halt_is_over_nothing_waits_for_the_next_probe() -> None:
+    box = outbox(requests_max=2)
+    box.offer(a_batch(some_events(1, prefix="a"), batch_id="b-1"))
+    box.offer(a_batch(some_events(1, prefix="b"), batch_id="b-2"))
+    first, second = sent(box, 0.0)
+    policy = Halted(HaltReason.POLICY, MetaError(http_status=400, code=368))
+    box.answered(first.request_id, policy, 0.0)
+    box.answered(second.request_id, ACCEPTED, 0.0)
+
+    assert len(sent(box, 1.0)) == 1
+
+
+def test_a_trouble_that_passes_costs_no_single_event() -> None:
+    box = outbox(requests_max=2)
+    box.offer(a_batch(some_events(1, prefix="slow"), batch_id="slow"))
+    settled = list[Delivered | Rejected]()
+    for turn in range(30):
+        now = turn * 61.0
+        box.offer(a_batch(some_events(1, prefix=f"w{turn}-"), batch_id=f"well-{turn}"))
+        for request in box.due(now, NOW_MS + round(now * 1000)).requests:
+            slow = request.batch_id == "slow"
+            settled += box.answered(request.request_id, TIMED_OUT if slow else ACCEPTED, now)
+
+    assert all(isinstance(one, Delivered) for one in settled)
 
 
 def test_one_event_given_up_in_an_isolation_leaves_the_others_to_be_isolated() -> None:
@@ -1455,10 +1519,10 @@ def test_a_request_that_alone_never_gets_a_clear_answer_is_taken_apart() -> None
     poison = some_events(4)
     box.offer(a_batch(poison, batch_id="poison"))
     now, settled = 0.0, list[Delivered | Rejected]()
-    for turn in range(60):
+    for turn in range(90):
         now += 100.0
         box.offer(a_batch(some_events(1, prefix=f"w{turn}-"), batch_id=f"well-{turn}"))
-        for request in sent(box, now):
+        for request in box.due(now, NOW_MS + round(now * 1000)).requests:
             bad = poison[2] in request.events
             settled += box.answered(request.request_id, TIMED_OUT if bad else ACCEPTED, now)
 

@@ -247,10 +247,9 @@ def test_it_is_spilled_after_a_while_because_a_healthy_destination_waits() -> No
     home.settle_all(600)
 
     assert len(home.meta.accepted) + len(set(home.dead_letters.places)) == 1000
-    told = home.lines.named("destination recovered; replay what was spilled")
-    assert [line["command"] for line in told] == [
-        f"conversions dlq replay --reason destination_halted --destination {CRM} --yes"
-    ]
+    event = "destination recovered; what was spilled waits in the dead letters"
+    told = home.lines.named(event)
+    assert told == [{"destination": CRM, "reason": "destination_halted"}]
 
 
 def test_the_oldest_events_are_spilled_first() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 
+from consumer.flow import READ_RECORDS_MIN
 from consumer.model import HaltReason, PixelId
 from tests.fakes.house import CRM, SHOP, FakeHouse, house
 from tests.fakes.meta import Reply
@@ -329,3 +330,49 @@ def test_the_warning_about_the_version_is_logged_once_and_counted() -> None:
     lines = [facts for _, event, facts in home.lines.lines if "version of the Graph" in event]
     assert lines == [{"warning": warning}]
     assert home.metric("conversions_graph_version_warnings_total") == 3
+
+
+def test_throttles_of_one_token_that_come_together_do_not_add_up() -> None:
+    home = three()
+    for destination in (SHOP, CRM):
+        home.meta.standing[destination] = throttle(17)
+    for _ in range(8):
+        home.publish(0, events=1, destination=SHOP)
+        home.publish(1, events=1, destination=CRM)
+        home.run(1.1)
+    home.meta.standing.clear()
+
+    home.settle_all(150)
+
+    assert not home.dead_letters.produced
+
+
+def test_a_destination_that_a_limit_slows_fills_no_more_than_its_share() -> None:
+    home = three(in_flight_events=600, window_events=10)
+    home.publish(0, events=10, destination=SHOP)
+    home.meta.scripted[SHOP] = deque([counted(10, x_app_usage=app_usage(97))])
+    home.run(3)
+    home.publish(0, events=2000, destination=SHOP)
+    home.run(3)
+
+    assert home.ledger.open_records <= 600 // 3 + READ_RECORDS_MIN
+
+    home.publish(2, events=1000, destination=APP_STORE)
+    home.run(30)
+    assert sum(place[0] == 2 for place in home.meta.accepted) == 1000
+
+
+def test_who_is_merely_paused_by_a_header_is_not_spilled() -> None:
+    home = three(in_flight_events=300, window_events=10)
+    spent = '{"1": [{"estimated_time_to_regain_access": 15}]}'
+    home.publish(0, events=10, destination=SHOP)
+    home.meta.scripted[SHOP] = deque([counted(10, x_business_use_case_usage=spent)])
+    home.run(3)
+    for _ in range(100):
+        home.publish(0, events=2, destination=SHOP)
+        home.publish(0, events=1, destination=APP_STORE)
+
+    home.run(700)
+
+    assert not home.dead_letters.produced
+    home.settle_all(1000)

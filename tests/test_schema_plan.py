@@ -16,6 +16,7 @@ from consumer.destinations import Destinations
 from consumer.model import Event, Prepared, Reason, Rejected
 from consumer.prepare import Preparation, prepare
 from consumer.schema_plan import (
+    DECIMAL_EVENT_BYTES_MAX,
     ReadPlan,
     UnusableSchema,
     event_schema,
@@ -242,6 +243,17 @@ def test_a_decimal_of_any_precision_is_a_number_of_six_places(
     assert (
         read(schema_of({"name": "value", "type": decimal}), value=value).fields["value"] == number
     )
+
+
+def test_only_schemas_with_decimals_bound_their_values() -> None:
+    decimal = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}
+    plans = [
+        plan_reading(schema_of({"name": "value", "type": kind}))
+        for kind in ("double", decimal, ["null", decimal], ["null", "string", decimal])
+    ]
+
+    bounds = [plan.bytes_max for plan in plans if isinstance(plan, ReadPlan)]
+    assert bounds == [None, *[DECIMAL_EVENT_BYTES_MAX] * 3]
 
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}

@@ -1,6 +1,5 @@
 """Sharing: who is concerned by a limit of Meta's, and how slowly they go together before it."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -34,8 +33,7 @@ def account(share: float) -> list[Usage]:
     return [Usage(UsageKind.AD_ACCOUNT, share, 0.0, spent=share >= 1)]
 
 
-def nobody(destination: PixelId) -> int:
-    return 0
+nobody: frozenset[PixelId] = frozenset()
 
 
 def test_the_same_token_shares_its_limits_and_without_an_app_secret_those_of_its_app() -> None:
@@ -83,9 +81,9 @@ def test_from_three_quarters_on_one_request_is_out_for_all_who_share() -> None:
 
     assert (made.room(A, 1.0, nobody), made.room(B, 1.0, nobody)) == (1, 1)
     assert made.room(C, 1.0, nobody) is None
-    out = Counter({A: 1})
-    assert (made.room(A, 1.0, out.__getitem__), made.room(B, 1.0, out.__getitem__)) == (0, 0)
-    assert made.room(C, 1.0, out.__getitem__) is None
+    out = {A}
+    assert (made.room(A, 1.0, out), made.room(B, 1.0, out)) == (0, 0)
+    assert made.room(C, 1.0, out) is None
 
 
 def test_the_limit_of_an_account_slows_its_destination_only() -> None:

@@ -105,7 +105,6 @@ ERRORS = [
     error(100, "halted unknown_pixel", subcode=33),
     error(803, "halted unknown_pixel"),
     error(100, "halted configuration", **PROOF),
-    error(100, "halted configuration", subcode=2804132),
     error(368, "halted policy"),
     error(2500, "halted configuration"),
     error(2635, "halted configuration"),

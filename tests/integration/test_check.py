@@ -159,6 +159,7 @@ def test_all_is_green_when_all_is_as_it_should_be(bench: Bench, check: Check) ->
         "schema",
         "compatibility",
         "compatibility level",
+        "Graph version",
         "destinations",
         "Graph API",
         f"pixel {PIXEL}",
