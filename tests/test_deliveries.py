@@ -19,6 +19,7 @@ from consumer.model import (
     Request,
     Retry,
     RetryCause,
+    Scope,
     Throttled,
     TopicPartition,
     Verdict,
@@ -37,8 +38,11 @@ OTHER_PIXEL = "222"
 class Place:
     """Deliveries whose windows stay open for a minute, and the tenures that are over."""
 
-    def __init__(self, *, events_max: int = 1000, seconds_max: float = 60.0) -> None:
+    def __init__(
+        self, *, events_max: int = 1000, seconds_max: float = 60.0, jitter: float = 1.0
+    ) -> None:
         self.over: set[int] = set()
+        self._jitter = jitter
         self.made: list[PixelId] = []
         self.deliveries = Deliveries(
             windows=Windows(
@@ -58,7 +62,7 @@ class Place:
             requests_max=8,
             isolation_requests_max=100,
             is_over=self.over.__contains__,
-            jitter=lambda: 1.0,
+            jitter=lambda: self._jitter,
         )
 
     def add(self, *events: Prepared, now: float = 0.0) -> None:
@@ -424,6 +428,23 @@ def test_a_destination_is_resumed_by_its_id_and_no_other_with_it() -> None:
 
     assert sent_ids(place.advance(1.0)) == ["b"]
     assert place.made == [PIXEL, OTHER_PIXEL], "asking makes no outbox"
+
+
+def test_pauses_of_all_who_share_a_token_are_as_long_as_meta_asked_and_do_not_add_up() -> None:
+    place = Place(seconds_max=0.0, events_max=1, jitter=0.0)
+    pixels = [str(number) for number in range(100, 110)]
+    place.deliveries.nudge(lambda _: "token", 0.0, configured=map(PixelId, pixels))
+    for round_ in range(8):
+        place.add(*(an_event(event_id=f"{p}-{round_}", destination=p) for p in pixels))
+    requests = place.advance().requests
+    assert len(requests) == 80
+    asked = Throttled(MetaError(http_status=400, code=17), wait_seconds=60.0, scope=Scope.TOKEN)
+
+    for index, request in enumerate(requests):
+        place.answer(request, asked, now=index / 100)
+
+    assert place.advance(60.0).requests == []
+    assert len(place.advance(70.0).requests) == len(pixels)
 
 
 def test_deliveries_show_only_how_much_waits() -> None:
