@@ -22,10 +22,14 @@ FREE_OBJECTS = frozenset(("customData",))
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a line: the field's path (empty for the whole line) and a sentence."""
+    """What is wrong with a line: the field's path (empty for the whole line) and a sentence.
+
+    ``event_id`` is the line's own, where it has one that can be read.
+    """
 
     field: str
     message: str
+    event_id: str | None = None
 
 
 class Line(NamedTuple):
@@ -60,14 +64,16 @@ def read_line(line: bytes) -> Line | Mistake:
         return Mistake("", f"no JSON: {error.msg} at column {error.colno}")
     if not isinstance(given, dict):
         return Mistake("", "a line must be one JSON object")
+    event_id = given.get("eventId")
+    named = event_id if isinstance(event_id, str) and event_id else None
     time = _time(given.pop("eventTime", None))
     unknown: list[str] = []
     try:
         fields = _record(_shape(), given, "", unknown)
     except _WrongType as wrong:
-        return Mistake(wrong.path, f"{wrong.path} must be {wrong.wanted}")
+        return Mistake(wrong.path, f"{wrong.path} must be {wrong.wanted}", named)
     if isinstance(time, Mistake):
-        return time
+        return time._replace(event_id=named)
     fields["eventTime"] = time
     return Line(fields, time, tuple(unknown))
 

@@ -151,7 +151,7 @@ class Report:
 
 def unreadable(index: int, mistake: Mistake) -> Failure:
     """A line that is no event."""
-    return Failure(index, None, mistake.message, Reason.UNDECODABLE.value, None)
+    return Failure(index, mistake.event_id, mistake.message, Reason.UNDECODABLE.value, None)
 
 
 def failure_of(rejected: Rejected) -> Failure:

@@ -193,7 +193,7 @@ def test_a_line_that_is_no_event_costs_only_itself() -> None:
         (4, "unknown_destination"),
     ]
     named = [each.event_id for each in report.in_order()]
-    assert named == [None, "order-2", None, "order-4"]
+    assert named == [None, "order-2", "order-3", "order-4"]
     assert not any(canary in each.message for canary in CANARIES for each in report.failures)
 
 
@@ -806,3 +806,13 @@ def test_an_interrupted_call_says_what_is_known(gate: Gate, tmp_path: Path, time
     waiting = {n: NOT_SENT for n in range(10, 30)}
     unclear = {} if times == 1 else {n: "outcome_unknown" for n in range(10)}
     assert found == waiting | unclear
+
+
+def test_a_line_that_cannot_be_read_is_named_by_its_event_id_where_it_has_one(
+    emulator: Emulator,
+) -> None:
+    text = lines(present(0, eventId="order-1", value="12"), present(1, eventId="", value="12"))
+
+    answer = json.loads(send(emulator.url, text, "--dry-run", "--json").stdout)
+
+    assert [one["eventId"] for one in answer["failures"]] == ["order-1", None]
