@@ -155,8 +155,7 @@ class Outbox:
         requests: list[Request] = []
         rejected: list[Rejected] = []
         self._patience.look(now)
-        if not self._in_flight and not self._queue:
-            self._patience.idle(now)
+        self._patience.waits(bool(self._in_flight or self._queue), now)
         allowed = self._patience.requests_now(now)
         while len(self._in_flight) < (allowed if room is None else min(allowed, room)):
             parcel = self._next_parcel()

@@ -18,6 +18,9 @@ PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
 POLICY_PROBE_FIRST_SECONDS, POLICY_PROBE_MAX_SECONDS = 3600.0, 6 * 3600.0
 """Blocked for a breach of policies (code 368): Meta means hours, and asking lengthens it."""
 
+IDLE_SECONDS = 60.0
+"""So long nothing waits before an old trouble is no longer believed."""
+
 FEW_FAILURES = 5
 """So many failures in a row are a few."""
 
@@ -41,6 +44,7 @@ class Patience:
         self._failures = 0
         self._open_at = 0.0
         self._throttled_until = 0.0
+        self._idle_since: float | None = None
         self._resting = False  # paused though nothing was refused: it ends by time alone
         self.state = OutboxState.READY
         self.halted: Halted | None = None
@@ -92,9 +96,15 @@ class Patience:
             self.nudge(now)
             self.state, self.halted, self.trouble_since = OutboxState.READY, None, None
 
-    def idle(self, now: float) -> None:
-        """Nothing waits: trouble counts from when something does, for only then it was tried."""
-        if self.trouble_since is not None:
+    def waits(self, something: bool, now: float) -> None:
+        """Whether anything waits to be sent. After a while with nothing, trouble counts anew from
+        when something does: in between nobody could see whether it was over."""
+        if not something:
+            self._idle_since = now if self._idle_since is None else self._idle_since
+            return
+        idle_since, self._idle_since = self._idle_since, None
+        idle_seconds = 0.0 if idle_since is None else now - idle_since
+        if self.trouble_since is not None and idle_seconds >= IDLE_SECONDS:
             self.trouble_since = now
 
     def failed(self, now: float) -> None:

@@ -91,7 +91,7 @@ def test_what_waits_to_be_resumed_has_a_limit(made: Made) -> None:
     assert member._resume(PIXEL).value == 202
 
 
-@pytest.mark.parametrize(("version", "told"), [("v20.0", "v20.0 has ended"), ("v26.0", None)])
+@pytest.mark.parametrize(("version", "told"), [("v20.0", "v20.0 ended"), ("v26.0", None)])
 def test_a_version_near_its_end_is_told_at_the_start_and_not_at_every_turn(
     made: Made, version: str, told: str | None
 ) -> None:

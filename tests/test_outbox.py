@@ -1387,14 +1387,20 @@ def test_a_request_too_large_for_a_proxy_halts_before_the_topic_is_flushed() -> 
     assert len(settled) + len(list(box.waiting())) == 64
 
 
-def test_trouble_counts_from_when_something_waits() -> None:
+@pytest.mark.parametrize(("idle_seconds", "since"), [(30.0, 0.0), (5000.0, 5030.0)])
+def test_after_an_idle_while_trouble_counts_from_when_something_waits(
+    idle_seconds: float, since: float
+) -> None:
     box = outbox()
-    box.offer(a_batch(some_events(1)))
+    box.offer(a_batch(some_events(1), batch_id="b-1"))
     answer_once(box, NO_TOKEN)
     box.spill(1, lambda event: True)
-    sent(box, 5000.0)
+    sent(box, 30.0)
+    box.offer(a_batch(some_events(1), batch_id="b-2"))
 
-    assert box.trouble_since == 5000.0
+    sent(box, 30.0 + idle_seconds)
+
+    assert box.trouble_since == since
 
 
 def test_when_a_halt_is_over_nothing_waits_for_the_next_probe() -> None:
