@@ -8,7 +8,7 @@ from collections.abc import Callable
 from consumer.deliveries import Deliveries
 from consumer.destination_files import Tokens
 from consumer.destinations import Destinations
-from consumer.meta import Meta
+from consumer.meta import GraphReader, Meta
 from consumer.model import PixelId
 from consumer.outbox import Outbox
 from consumer.prepare import Preparation
@@ -61,6 +61,17 @@ def meta_from(settings: Settings, tokens: Tokens) -> Meta:
         app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
         transport=None,
         body_fields_for=tokens.body_fields_of,
+    )
+
+
+def reader_from(settings: Settings, *, timeout_seconds: float) -> GraphReader:
+    """The edge to Meta for reading."""
+    return GraphReader(
+        graph_url=settings.graph_url,
+        graph_version=settings.graph_version,
+        timeout_seconds=timeout_seconds,
+        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
+        transport=None,
     )
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from consumer import stdout
+from consumer.assembly import reader_from
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import ANSWER_SECONDS, check_meta
 from consumer.check_registry import check_registry
 from consumer.finding import Finding, failed, is_good, json_report, ok, text_report
-from consumer.meta import GraphReader
 from consumer.settings import Settings
 
 SECONDS_MAX = 14.0
@@ -82,13 +82,7 @@ class _Asking:
 
 def _parties(settings: Settings) -> list[Party]:
     def ask_meta() -> Iterator[Finding]:
-        reader = GraphReader(
-            graph_url=settings.graph_url,
-            graph_version=settings.graph_version,
-            timeout_seconds=ANSWER_SECONDS,
-            app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
-            transport=None,
-        )
+        reader = reader_from(settings, timeout_seconds=ANSWER_SECONDS)
         try:
             yield from check_meta(settings, reader=reader, now=time.time)
         finally:

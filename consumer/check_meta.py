@@ -18,7 +18,7 @@ from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import Destination, Destinations, DestinationsError
 from consumer.finding import Finding, failed, ok, skipped, warning
 from consumer.graph_versions import day_of, outlook
-from consumer.judge import judge
+from consumer.judge import codes_of, judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
 from consumer.model import (
     Accepted,
@@ -88,10 +88,10 @@ def read_pixel(destination: Destination, answer: GraphAnswer) -> Finding:
         case Refused(error) | Split(error):
             return _not_readable(subject, error)
         case Throttled(error):
-            told = f"Meta asks for a pause{_codes(error)}"
+            told = f"Meta asks for a pause{codes_of(error)}"
             return skipped(subject, told, "Check again in some minutes.")
         case Retry(_, error, _) if error is not None and error.code is not None:
-            return skipped(subject, f"Meta is in trouble{_codes(error)}", "Check again later.")
+            return skipped(subject, f"Meta is in trouble{codes_of(error)}", "Check again later.")
         case Retry() if answer.status >= 500:
             told = f"Meta is in trouble (HTTP {answer.status})"
             return skipped(subject, told, "Check again later.")
@@ -167,7 +167,7 @@ def _check_pixels(
 
 
 def _halted(destination: Destination, reason: HaltReason, error: MetaError) -> Finding:
-    subject, codes = f"pixel {destination.id}", _codes(error)
+    subject, codes = f"pixel {destination.id}", codes_of(error)
     place = _token_place(destination)
     match reason:
         case HaltReason.TOKEN if error.code == 104:
@@ -201,7 +201,7 @@ def _halted(destination: Destination, reason: HaltReason, error: MetaError) -> F
 def _not_readable(subject: str, error: MetaError) -> Finding:
     return warning(
         subject,
-        f"the token may be able to send; reading is not allowed{_codes(error)}",
+        f"the token may be able to send; reading is not allowed{codes_of(error)}",
         "Nothing need be done if events arrive: a token that only sends is enough.",
     )
 
@@ -228,12 +228,6 @@ def _token_place(destination: Destination) -> str:
     if destination.access_token_file is None:
         return "in CONVERSIONS_ACCESS_TOKEN"
     return "in the file that accessTokenFile names"
-
-
-def _codes(error: MetaError) -> str:
-    if error.code is None:
-        return f" (HTTP {error.http_status})"
-    return f" (code {error.code})" if error.subcode is None else f" ({error.code}/{error.subcode})"
 
 
 def _object(body: bytes) -> dict[str, object]:

@@ -96,21 +96,15 @@ def _list(
     settings: Settings, token_file: Path | None, write: Path | None, *, as_json: bool, force: bool
 ) -> int:
     from consumer import stdout
+    from consumer.assembly import reader_from
     from consumer.destinations import DestinationsError
     from consumer.destinations_listing import destinations_yaml, json_listing, text_listing
     from consumer.discovery import search
-    from consumer.meta import GraphReader
     from consumer.seekers import NoToken, seeker_of, seekers_from
 
     with refusing(DestinationsError, NoToken):
         seekers = seekers_from(settings) if token_file is None else seeker_of(token_file)
-    reader = GraphReader(
-        graph_url=settings.graph_url,
-        graph_version=settings.graph_version,
-        timeout_seconds=settings.request_timeout_seconds,
-        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
-        transport=None,
-    )
+    reader = reader_from(settings, timeout_seconds=settings.request_timeout_seconds)
     with closing(reader), _progress() as under_way:
         found = search(seekers, reader=reader, graph_url=settings.graph_url, under_way=under_way)
     if as_json:

@@ -14,7 +14,13 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from consumer import __version__
-from consumer.assembly import deliveries_from, meta_from, preparation_from, senders_from
+from consumer.assembly import (
+    deliveries_from,
+    meta_from,
+    preparation_from,
+    reader_from,
+    senders_from,
+)
 from consumer.clock import SystemClock
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
@@ -28,7 +34,6 @@ from consumer.kafka_settings import Client
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
-from consumer.meta import GraphReader
 from consumer.metrics import Metrics
 from consumer.model import PixelId
 from consumer.pipeline import Pipeline, Timing
@@ -288,13 +293,7 @@ class Member:
         return Metrics(registry=registry, version=__version__, graph_version=settings.graph_version)
 
     def _build_inquiries(self, settings: Settings, tokens: Tokens) -> Inquiries:
-        reader = GraphReader(
-            graph_url=settings.graph_url,
-            graph_version=settings.graph_version,
-            timeout_seconds=settings.request_timeout_seconds,
-            app_secret=self._app_secret,
-            transport=None,
-        )
+        reader = reader_from(settings, timeout_seconds=settings.request_timeout_seconds)
         figures = PixelFigures(reader=reader, tokens=tokens)
         return Inquiries(ask=figures.quality, close=reader.close)
 

@@ -12,14 +12,13 @@ from typing import Generic, NamedTuple, TypeVar
 import orjson
 
 from consumer.destination_files import Tokens
-from consumer.judge import judge
+from consumer.judge import codes_of, judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
 from consumer.model import (
     Accepted,
     Halted,
     HaltReason,
     Incomplete,
-    MetaError,
     PixelId,
     Refused,
     Retry,
@@ -148,16 +147,16 @@ def unreadable(answer: GraphAnswer) -> Unreadable:
     verdict = judge(answer.status, answer.headers, answer.body, sent=1)
     match verdict:
         case Halted(reason, error):
-            return Unreadable(f"{_HALTED[reason]}{_codes(error)}", by_question=False)
+            return Unreadable(f"{_HALTED[reason]}{codes_of(error)}", by_question=False)
         case Refused(error) | Split(error):
-            told = f"the token may be able to send, but Meta does not show it{_codes(error)}"
+            told = f"the token may be able to send, but Meta does not show it{codes_of(error)}"
             plain = error.code == 100 and error.subcode is None
             return Unreadable(f"{told}: {READING_NEEDS}", by_question=plain)
         case Throttled(error):
-            told = f"Meta asks for a pause{_codes(error)}: ask again in some minutes"
+            told = f"Meta asks for a pause{codes_of(error)}: ask again in some minutes"
             return Unreadable(told, by_question=False)
         case Retry(_, error, _) if error is not None and (error.code or answer.status >= 500):
-            told = f"Meta is in trouble{_codes(error)}: ask again later"
+            told = f"Meta is in trouble{codes_of(error)}: ask again later"
             return Unreadable(told, by_question=False)
         case Retry() | Accepted() | Incomplete():
             return _NOT_GRAPH
@@ -187,9 +186,3 @@ def _has_error(body: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(answer, dict) and "error" in answer
-
-
-def _codes(error: MetaError) -> str:
-    if error.code is None:
-        return f" (HTTP {error.http_status})"
-    return f" (code {error.code})" if error.subcode is None else f" ({error.code}/{error.subcode})"

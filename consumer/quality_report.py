@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumer.assembly import reader_from
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.event_names import STANDARD_EVENT_NAMES
 from consumer.match_key_coverage import coverage_of, group_json
-from consumer.meta import GraphReader
 from consumer.metrics import CUSTOM
 from consumer.model import PixelId
 from consumer.pixel_figures import PixelFigures, of_each
@@ -140,13 +140,7 @@ def _pixels(
     known = [each.id for each in destinations]
     if any(pixel not in known for pixel in wanted or []):
         raise DestinationsError(("--destination names none of the configured destinations",))
-    reader = GraphReader(
-        graph_url=settings.graph_url,
-        graph_version=settings.graph_version,
-        timeout_seconds=settings.request_timeout_seconds,
-        app_secret=settings.rotating_secret("CONVERSIONS_APP_SECRET"),
-        transport=None,
-    )
+    reader = reader_from(settings, timeout_seconds=settings.request_timeout_seconds)
     figures = PixelFigures(reader=reader, tokens=tokens_from(settings, destinations))
     try:
         yield figures, [pixel for pixel in known if not wanted or pixel in wanted]

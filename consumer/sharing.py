@@ -84,7 +84,7 @@ class Sharing:
     def sent(self, destination: PixelId, now: float) -> None:
         """A request to ``destination`` goes out."""
         self._sent_at[destination] = now
-        for scope in Scope if self._slowing else ():
+        for scope in Scope:
             self._group_sent_at[self.among(destination, scope)] = now
 
     def is_slowed(self, destination: PixelId, now: float) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from consumer.hashing import sha256_or_none
 from consumer.match_keys import is_sufficient
 from consumer.model import MetaError, Prepared
 
@@ -78,8 +79,8 @@ def _is_not_hashed(body: Body) -> bool:
     """A hashed key that is no SHA-256, or that of the empty text, which Meta distrusts."""
     for key, value in _part(body, "user_data").items():
         for one in value if isinstance(value, list) else (value,):
-            text = one if isinstance(one, str) else ""
-            if key in _HASHED and (not _HASH(text) or text.startswith(_HASH_OF_NOTHING)):
+            known = sha256_or_none(one) if isinstance(one, str) else None
+            if key in _HASHED and not isinstance(known, str):
                 return True
     return False
 
@@ -133,8 +134,6 @@ _RULES: Mapping[int, Callable[[Body], bool]] = {
 }
 _THREE_LETTERS = re.compile(r"[A-Za-z]{3}").fullmatch
 _HASHED = _words("em ph fn ln db ge ct st zp country")
-_HASH = re.compile(r"[0-9A-Fa-f]{64}(\.[A-Za-z0-9_-]{2,8})?").fullmatch
-_HASH_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb924"
 _EVENT = _words(
     "event_name event_time event_id action_source event_source_url referrer_url opt_out user_data"
     " custom_data data_processing_options data_processing_options_country"
