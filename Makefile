@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 HASHED := --require-hashes --only-binary :all:
+# Tests on the real Kafka wait more than they work, so one process more than cores is not too much.
+WORKERS ?= 3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
 .PHONY: help demo test lint tools docs lock again clean
@@ -16,7 +18,7 @@ demo: $(VENV)/.run ## the whole product in one process: no account, no Docker
 	@$(BIN)/conversions demo
 
 test: $(VENV)/.dev ## every test; those on the real Kafka need `make tools` once
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Teller
 from tests.simulation.bugs import BUGS
 from tests.simulation.story import FAULTS, RECORDS_MIN, Failure, shrink, story_of, tell
 from tests.simulation.world import Step
@@ -33,9 +34,9 @@ def test_no_promise_is_broken_in_the_stories_of_the_fixed_seeds() -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def test_no_promise_is_broken_in_the_stories_of_random_seeds() -> None:
+def test_no_promise_is_broken_in_the_stories_of_random_seeds(tell_at_end: Teller) -> None:
     first = random.SystemRandom().randrange(1000, 1_000_000_000)
-    print(f"seeds {first} to {first + RANDOM_SEEDS - 1}")  # noqa: T201 - shown when it fails
+    tell_at_end(f"seeds {first} to {first + RANDOM_SEEDS - 1}")
 
     told = _simulate("--seeds", str(RANDOM_SEEDS), "--first", str(first))
 

@@ -1,0 +1,40 @@
+"""How the tests are spread over processes, and what a run tells at its end."""
+
+from collections.abc import Callable
+
+import pytest
+
+Teller = Callable[[str], None]
+
+_TELLING = "told"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a broker stays in one process, and so does a file: fixtures are made once."""
+    for item in items:
+        shares_broker = "kafka" in getattr(item, "fixturenames", ())
+        group = "the shared broker" if shares_broker else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def tell_at_end(request: pytest.FixtureRequest) -> Teller:
+    """``tell_at_end("seeds 7 to 9")``: a line for the end of the run, passed or failed."""
+    properties = request.node.user_properties
+    return lambda line: properties.append((_TELLING, f"{request.node.name}: {line}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The lines that tests wanted to be told."""
+    lines = [
+        str(line)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, line in report.user_properties
+        if name == _TELLING
+    ]
+    if lines:
+        terminalreporter.section("told by the tests")
+        for line in lines:
+            terminalreporter.line(line)
