@@ -301,11 +301,11 @@ class World:
         """A full house does not read at each turn, and hears of the group when it does."""
         for _ in range(200):
             self._turn(owner)
-            if owner not in self.members:
-                return False  # it ended on the way, and what it had is with others by now
             if partition not in owner.source.assigned:
                 self._may_repeat(owner, [partition])
                 return True
+            if owner not in self.members:
+                return False  # it ended on the way, and what it had is with others by now
         raise Broken("a member does not poll its group")
 
     def _hand_out(self, numbers: list[int], second: int, members: list[FakeHouse]) -> None:
