@@ -4,12 +4,11 @@ A token may send without being allowed to read: that reading is refused never me
 dead. Only codes decide, as ``judge`` knows them.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -17,20 +16,9 @@ from consumer.check_version import called_version, served_version
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import Destination, Destinations, DestinationsError
 from consumer.finding import Finding, failed, ok, skipped, warning
+from consumer.graph_answers import Obstacle, Trouble, read_object
 from consumer.graph_versions import day_of, outlook
-from consumer.judge import codes_of, judge
 from consumer.meta import GraphAnswer, GraphReader, Unanswered
-from consumer.model import (
-    Accepted,
-    Halted,
-    HaltReason,
-    Incomplete,
-    MetaError,
-    Refused,
-    Retry,
-    Split,
-    Throttled,
-)
 from consumer.settings import Settings, SettingsError
 
 ANSWER_SECONDS = 5.0
@@ -74,31 +62,14 @@ def check_meta(
 def read_pixel(destination: Destination, answer: GraphAnswer) -> Finding:
     """What Meta's answer to ``GET /{pixel}?fields=id,name`` says of a pixel and its token."""
     subject = f"pixel {destination.id}"
-    found = _object(answer.body)
-    if 200 <= answer.status < 300 and "error" not in found:
-        if str(found.get("id")) == destination.id:
-            name = found.get("name")
-            named = f', named "{name[:60]}"' if isinstance(name, str) and name else ""
-            return ok(subject, f"the token can read it{named}")
-        return _not_graph(subject, answer.status)
-    verdict = judge(answer.status, answer.headers, answer.body, sent=1)
-    match verdict:
-        case Halted(reason, error):
-            return _halted(destination, reason, error)
-        case Refused(error) | Split(error):
-            return _not_readable(subject, error)
-        case Throttled(error):
-            told = f"Meta asks for a pause{codes_of(error)}"
-            return skipped(subject, told, "Check again in some minutes.")
-        case Retry(_, error, _) if error is not None and error.code is not None:
-            return skipped(subject, f"Meta is in trouble{codes_of(error)}", "Check again later.")
-        case Retry() if answer.status >= 500:
-            told = f"Meta is in trouble (HTTP {answer.status})"
-            return skipped(subject, told, "Check again later.")
-        case Retry() | Accepted() | Incomplete():
-            return _not_graph(subject, answer.status)
-        case _:
-            assert_never(verdict)
+    found = read_object(answer.status, answer.headers, answer.body)
+    if isinstance(found, Trouble):
+        return _not_read(destination, found)
+    if str(found.get("id")) != destination.id:
+        return _not_read(destination, Trouble(Obstacle.NOT_GRAPH, status=answer.status))
+    name = found.get("name")
+    named = f', named "{name[:60]}"' if isinstance(name, str) and name else ""
+    return ok(subject, f"the token can read it{named}")
 
 
 def clock(date: str | None, *, now: float) -> Finding:
@@ -166,49 +137,43 @@ def _check_pixels(
     yield clock(first.answer.headers.get("date"), now=first.at)
 
 
-def _halted(destination: Destination, reason: HaltReason, error: MetaError) -> Finding:
-    subject, codes = f"pixel {destination.id}", codes_of(error)
-    place = _token_place(destination)
-    match reason:
-        case HaltReason.TOKEN if error.code == 104:
+def _not_read(destination: Destination, trouble: Trouble) -> Finding:
+    subject, codes = f"pixel {destination.id}", trouble.codes
+    match trouble.obstacle:
+        case Obstacle.TOKEN:
+            told = f"the access token is invalid, expired or revoked{codes}"
+            place = _token_place(destination)
+            return failed(subject, told, f"Make a new one in Events Manager, and put it {place}.")
+        case Obstacle.NOBODY if trouble.code == 104:
             told = f"Meta misses the token or its proof{codes}"
             return failed(subject, told, "Set CONVERSIONS_APP_SECRET to the secret of the app.")
-        case HaltReason.TOKEN:
-            told = f"the access token is invalid, expired or revoked{codes}"
-            return failed(subject, told, f"Make a new one in Events Manager, and put it {place}.")
-        case HaltReason.UNKNOWN_PIXEL:
-            return warning(
-                subject,
-                f"the pixel is unknown, or the token has no access, or may not read{codes}",
-                "Compare the id with Events Manager, and see whether events arrive there.",
-            )
-        case HaltReason.PERMISSION:
-            return _not_readable(subject, error)
-        case HaltReason.POLICY:
+        case Obstacle.NOBODY | Obstacle.CONFIGURATION:
+            told = f"Meta does not take the call{codes}"
+            advice = "Look at CONVERSIONS_APP_SECRET and CONVERSIONS_GRAPH_VERSION."
+            return failed(subject, told, advice)
+        case Obstacle.UNKNOWN_OBJECT:
+            told = f"the pixel is unknown, or the token has no access, or may not read{codes}"
+            advice = "Compare the id with Events Manager, and see whether events arrive there."
+            return warning(subject, told, advice)
+        case Obstacle.PERMISSION | Obstacle.REFUSED:
+            told = f"the token may be able to send; reading is not allowed{codes}"
+            advice = "Nothing need be done if events arrive: a token that only sends is enough."
+            return warning(subject, told, advice)
+        case Obstacle.POLICY:
             told = f"Meta has blocked it for a breach of its policies{codes}"
             return failed(subject, told, "Look into Events Manager and Business Support.")
-        case HaltReason.CONFIGURATION:
-            return failed(
-                subject,
-                f"Meta does not take the call{codes}",
-                "Look at CONVERSIONS_APP_SECRET and CONVERSIONS_GRAPH_VERSION.",
-            )
-        case HaltReason.UNKNOWN_ERROR | HaltReason.EVERY_EVENT_REFUSED:
+        case Obstacle.THROTTLED:
+            told = f"Meta asks for a pause{codes}"
+            return skipped(subject, told, "Check again in some minutes.")
+        case Obstacle.IN_TROUBLE:
+            return skipped(subject, f"Meta is in trouble{codes}", "Check again later.")
+        case Obstacle.NOT_GRAPH:
+            told = f"something answers{codes}, but not as the Graph API does"
+            advice = "Look at CONVERSIONS_GRAPH_URL, and for a proxy in between."
+            return failed(subject, told, advice)
+        case _:
             told = f"Meta refuses for a reason that is not known here{codes}"
             return warning(subject, told, "Look the code up in Meta's error reference.")
-
-
-def _not_readable(subject: str, error: MetaError) -> Finding:
-    return warning(
-        subject,
-        f"the token may be able to send; reading is not allowed{codes_of(error)}",
-        "Nothing need be done if events arrive: a token that only sends is enough.",
-    )
-
-
-def _not_graph(subject: str, status: int) -> Finding:
-    told = f"something answers (HTTP {status}), but not as the Graph API does"
-    return failed(subject, told, "Look at CONVERSIONS_GRAPH_URL, and for a proxy in between.")
 
 
 def _test_events(destinations: Destinations, settings: Settings) -> Iterator[Finding]:
@@ -228,11 +193,3 @@ def _token_place(destination: Destination) -> str:
     if destination.access_token_file is None:
         return "in CONVERSIONS_ACCESS_TOKEN"
     return "in the file that accessTokenFile names"
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

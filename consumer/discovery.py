@@ -19,17 +19,8 @@ from consumer.found_pixels import (
     pixel_from,
     sentence,
 )
-from consumer.graph_pages import (
-    PAGES_MAX,
-    Item,
-    Obstacle,
-    Question,
-    Trouble,
-    first_page,
-    read_object,
-    read_page,
-    smaller,
-)
+from consumer.graph_answers import Item, Obstacle, Trouble, read_object
+from consumer.graph_pages import PAGES_MAX, Question, first_page, read_page, smaller
 from consumer.meta import GraphReader, Unanswered
 from consumer.model import PixelId
 from consumer.seekers import Seeker, Seekers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from consumer.graph_pages import Item, Obstacle, Trouble
+from consumer.graph_answers import Item, Obstacle, Trouble
 from consumer.model import PixelId
 
 PIXEL_FIELDS = "id,name,is_unavailable,last_fired_time"
@@ -90,17 +90,10 @@ def sentence(trouble: Trouble, subject: Subject, missing: int) -> str:
     one = f"{subject.kind} {subject.which}".rstrip()
     return _SENTENCES[trouble.obstacle].format(
         what=one if missing == 1 else f"{one} and {missing - 1} more",
-        codes=_codes(trouble),
+        codes=trouble.codes,
         needs=subject.permission,
         why=trouble.why,
     )
-
-
-def _codes(trouble: Trouble) -> str:
-    if trouble.code is None:
-        return f" (HTTP {trouble.status})" if trouble.status is not None else ""
-    code = str(trouble.code) if trouble.subcode is None else f"{trouble.code}/{trouble.subcode}"
-    return f" (code {code})"
 
 
 def _moment(told: Any) -> datetime | None:
@@ -127,7 +120,10 @@ _SENTENCES: Mapping[Obstacle, str] = {
     " the only place where the token is put.",
     Obstacle.CONFIGURATION: "Meta does not take the call for {what}{codes}: look at"
     " CONVERSIONS_APP_SECRET and CONVERSIONS_GRAPH_VERSION.",
-    Obstacle.REFUSED: "Meta refuses to tell {what} for a reason that is not known here{codes}.",
+    Obstacle.POLICY: "Meta has blocked the token for a breach of its policies{codes}: look into"
+    " Business Support.",
+    Obstacle.REFUSED: "Meta refuses to tell {what}{codes}.",
+    Obstacle.UNKNOWN: "Meta refuses to tell {what} for a reason that is not known here{codes}.",
     Obstacle.THROTTLED: "Meta asks for a pause{codes}: {what} and all after it were not read; try"
     " again in some minutes.",
     Obstacle.IN_TROUBLE: "Meta is in trouble{codes}: {what} could not be read; try again later.",

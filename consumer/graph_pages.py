@@ -5,32 +5,17 @@ called: what it asks for is asked of the configured address, or not at all, so t
 send the token anywhere else.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from consumer.judge import judge
-from consumer.model import (
-    Accepted,
-    Halted,
-    HaltReason,
-    Incomplete,
-    MetaError,
-    Refused,
-    Retry,
-    Split,
-    Throttled,
-)
+from consumer.graph_answers import Item, Obstacle, Trouble
 
 LIMITS = (100, 25)
 """Items of a page to ask for; less when Meta finds it too much data."""
 PAGES_MAX = 200
 """Pages that are read of one list."""
-
-Item = Mapping[str, Any]
 
 
 class Question(NamedTuple):
@@ -38,35 +23,6 @@ class Question(NamedTuple):
 
     path: str
     parameters: Mapping[str, str]
-
-
-class Obstacle(Enum):
-    """Why an answer gives nothing, or not all."""
-
-    TOKEN = "token"  # noqa: S105 - not one
-    NOBODY = "nobody"
-    PERMISSION = "permission"
-    UNKNOWN_OBJECT = "unknown_object"
-    CONFIGURATION = "configuration"
-    REFUSED = "refused"
-    THROTTLED = "throttled"
-    IN_TROUBLE = "in_trouble"
-    UNANSWERED = "unanswered"
-    NOT_GRAPH = "not_graph"
-    ELSEWHERE = "elsewhere"
-    ENDLESS = "endless"
-    NOTHING = "nothing"
-    NOT_ASKED = "not_asked"
-
-
-class Trouble(NamedTuple):
-    """An obstacle, and what is known of it: Meta's codes, HTTP's status, why nobody answered."""
-
-    obstacle: Obstacle
-    code: int | None = None
-    subcode: int | None = None
-    status: int | None = None
-    why: str = ""
 
 
 class Page(NamedTuple):
@@ -108,52 +64,6 @@ def read_page(
     paging = answer.get("paging")
     following = _next(asked, paging, graph_url) if isinstance(paging, dict) else None
     return Page(tuple(items), following)
-
-
-def read_object(status: int, headers: Mapping[str, str], body: bytes) -> Item | Trouble:
-    """The object that an answer of Graph's is, unless it is an error. Codes decide, as in
-    ``judge``, and never a text."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if 200 <= status < 300 and isinstance(found, dict) and "error" not in found:
-        return found
-    verdict = judge(status, headers, body, sent=1)
-    match verdict:
-        case Halted(reason, error):
-            return _trouble(_halted(reason, error), error)
-        case Refused(error) | Split(error):
-            return _trouble(Obstacle.REFUSED, error)
-        case Throttled(error):
-            return _trouble(Obstacle.THROTTLED, error)
-        case Retry(_, error, _) if error is not None and (error.code is not None or status >= 500):
-            return _trouble(Obstacle.IN_TROUBLE, error)
-        case Retry() | Accepted() | Incomplete():
-            return Trouble(Obstacle.NOT_GRAPH, status=status)
-        case _:
-            assert_never(verdict)
-
-
-def _trouble(obstacle: Obstacle, error: MetaError) -> Trouble:
-    return Trouble(obstacle, error.code, error.subcode, error.http_status)
-
-
-def _halted(reason: HaltReason, error: MetaError) -> Obstacle:
-    if error.code in (104, 2500):
-        # No token is seen, or nobody behind it.
-        return Obstacle.NOBODY
-    match reason:
-        case HaltReason.TOKEN:
-            return Obstacle.TOKEN
-        case HaltReason.PERMISSION:
-            return Obstacle.PERMISSION
-        case HaltReason.UNKNOWN_PIXEL:
-            return Obstacle.UNKNOWN_OBJECT
-        case HaltReason.CONFIGURATION:
-            return Obstacle.CONFIGURATION
-        case _:
-            return Obstacle.REFUSED
 
 
 def _is_item(item: Any, ids: re.Pattern[str]) -> bool:

@@ -79,13 +79,6 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) ->
             return Halted(reason, error)
 
 
-def codes_of(error: MetaError) -> str:
-    """Meta's codes for the end of a sentence: `` (code 190)``, `` (100/33)`` or `` (HTTP 502)``."""
-    if error.code is None:
-        return f" (HTTP {error.http_status})"
-    return f" (code {error.code})" if error.subcode is None else f" ({error.code}/{error.subcode})"
-
-
 def version_warning(headers: Mapping[str, str]) -> str | None:
     """Meta's warning about the version that we call, masked; None when there is none."""
     text = headers.get("x-ad-api-version-warning")

@@ -4,27 +4,16 @@ A token that sends may still not be allowed to read: that is told in a sentence,
 for the sending.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-import orjson
-
 from consumer.destination_files import Tokens
-from consumer.judge import codes_of, judge
-from consumer.meta import GraphAnswer, GraphReader, Unanswered
-from consumer.model import (
-    Accepted,
-    Halted,
-    HaltReason,
-    Incomplete,
-    PixelId,
-    Refused,
-    Retry,
-    Split,
-    Throttled,
-)
+from consumer.graph_answers import Item, Obstacle, Trouble, read_object
+from consumer.meta import GraphReader, Unanswered
+from consumer.model import PixelId
 from consumer.pixel_stats import HOUR_SECONDS, Cell, read_stats
 from consumer.quality import FEWER_FIELDS, FIELDS, EventQuality, read_quality
 
@@ -82,7 +71,7 @@ class PixelFigures:
             counts |= {cell: count for cell, count in found.items() if cell.hour in asked}
         return counts
 
-    def _quality(self, destination: PixelId, fields: str) -> bytes | Unreadable:
+    def _quality(self, destination: PixelId, fields: str) -> Item | Unreadable:
         asked = {"dataset_id": destination, "fields": fields}
         return self._get(destination, "dataset_quality", asked)
 
@@ -110,7 +99,7 @@ class PixelFigures:
 
     def _get(
         self, destination: PixelId, path: str, parameters: Mapping[str, str]
-    ) -> bytes | Unreadable:
+    ) -> Item | Unreadable:
         token = self._tokens.of(destination)
         if token is None:
             problem = self._tokens.problem(destination)
@@ -118,9 +107,8 @@ class PixelFigures:
         answer = self._reader.get(path, parameters, token=token)
         if isinstance(answer, Unanswered):
             return Unreadable(f"Meta did not answer: {answer.why}", by_question=False)
-        if 200 <= answer.status < 300 and not _has_error(answer.body):
-            return answer.body
-        return unreadable(answer)
+        found = read_object(answer.status, answer.headers, answer.body)
+        return unreadable(found) if isinstance(found, Trouble) else found
 
 
 class Read(NamedTuple, Generic[Found]):
@@ -142,47 +130,38 @@ def of_each(pixels: Sequence[PixelId], ask: Callable[[PixelId], Found | Unreadab
     return read
 
 
-def unreadable(answer: GraphAnswer) -> Unreadable:
-    """What an answer without figures means. Only codes are looked at, as ``judge`` knows them."""
-    verdict = judge(answer.status, answer.headers, answer.body, sent=1)
-    match verdict:
-        case Halted(reason, error):
-            return Unreadable(f"{_HALTED[reason]}{codes_of(error)}", by_question=False)
-        case Refused(error) | Split(error):
-            told = f"the token may be able to send, but Meta does not show it{codes_of(error)}"
-            plain = error.code == 100 and error.subcode is None
-            return Unreadable(f"{told}: {READING_NEEDS}", by_question=plain)
-        case Throttled(error):
-            told = f"Meta asks for a pause{codes_of(error)}: ask again in some minutes"
-            return Unreadable(told, by_question=False)
-        case Retry(_, error, _) if error is not None and (error.code or answer.status >= 500):
-            told = f"Meta is in trouble{codes_of(error)}: ask again later"
-            return Unreadable(told, by_question=False)
-        case Retry() | Accepted() | Incomplete():
-            return _NOT_GRAPH
+def unreadable(trouble: Trouble) -> Unreadable:
+    """What an answer without figures means."""
+    told = _WHY[trouble.obstacle].format(codes=trouble.codes)
+    plain = trouble.code == 100 and trouble.subcode is None
+    return Unreadable(told, by_question=trouble.obstacle is Obstacle.REFUSED and plain)
 
 
-_HALTED = {
-    HaltReason.TOKEN: "the access token is invalid, expired or revoked",
-    HaltReason.PERMISSION: f"the token may be able to send, but not to read; {READING_NEEDS}",
-    HaltReason.UNKNOWN_PIXEL: "the pixel is unknown, or the token has no access to it",
-    HaltReason.CONFIGURATION: (
-        "Meta does not take the call; look at CONVERSIONS_APP_SECRET and CONVERSIONS_GRAPH_VERSION"
-    ),
-    HaltReason.POLICY: "Meta has blocked it for a breach of its policies",
-    HaltReason.UNKNOWN_ERROR: "Meta refuses for a reason that is not known here",
-    HaltReason.EVERY_EVENT_REFUSED: "Meta refuses for a reason that is not known here",
-}
-_NOT_GRAPH = Unreadable(
-    "what answers is not the Graph API; look at CONVERSIONS_GRAPH_URL, and for a proxy in between",
-    by_question=False,
+_UNKNOWN = "Meta refuses for a reason that is not known here{codes}"
+_CALL = (
+    "Meta does not take the call{codes}; look at CONVERSIONS_APP_SECRET and"
+    " CONVERSIONS_GRAPH_VERSION"
 )
-
-
-def _has_error(body: bytes) -> bool:
-    """Graph may say 200 and still mean an error."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(answer, dict) and "error" in answer
+_WHY: Mapping[Obstacle, str] = defaultdict(
+    lambda: _UNKNOWN,
+    {
+        Obstacle.TOKEN: "the access token is invalid, expired or revoked{codes}",
+        Obstacle.NOBODY: _CALL,
+        Obstacle.CONFIGURATION: _CALL,
+        Obstacle.PERMISSION: (
+            f"the token may be able to send, but not to read; {READING_NEEDS}{{codes}}"
+        ),
+        Obstacle.REFUSED: (
+            f"the token may be able to send, but Meta does not show it{{codes}}: {READING_NEEDS}"
+        ),
+        Obstacle.UNKNOWN_OBJECT: "the pixel is unknown, or the token has no access to it{codes}",
+        Obstacle.POLICY: "Meta has blocked it for a breach of its policies{codes}",
+        Obstacle.THROTTLED: "Meta asks for a pause{codes}: ask again in some minutes",
+        Obstacle.IN_TROUBLE: "Meta is in trouble{codes}: ask again later",
+        Obstacle.NOT_GRAPH: (
+            "what answers is not the Graph API; look at CONVERSIONS_GRAPH_URL, and for a proxy in"
+            " between"
+        ),
+    },
+)
+_NOT_GRAPH = unreadable(Trouble(Obstacle.NOT_GRAPH))

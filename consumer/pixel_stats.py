@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
+from consumer.graph_answers import Item
 
 HOUR_SECONDS = 3600
 DAYS_MAX = 7
@@ -40,20 +40,17 @@ def hours_before(now: float, count: int) -> range:
     return range(end - count * HOUR_SECONDS, end, HOUR_SECONDS)
 
 
-def read_stats(body: bytes) -> StatsPage | None:
+def read_stats(answer: Item) -> StatsPage | None:
     """One page; None if it is no answer of this edge. Never raises.
 
     A bucket that does not begin with the hour (a zone with half hours) counts to the hour that it
     begins in.
     """
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
+    buckets = answer.get("data")
+    if not isinstance(buckets, list):
         return None
     counts: dict[Cell, int] = {}
-    for bucket in answer["data"]:
+    for bucket in buckets:
         for cell, count in _bucket(bucket):
             counts[cell] = counts.get(cell, 0) + count
     return StatsPage(counts, _after(answer.get("paging")))

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from consumer.dead_letter import masked
+from consumer.graph_answers import Item
 from consumer.model import PixelId
 
 FIELDS = (
@@ -98,17 +97,11 @@ class EventQuality:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read_quality(destination: PixelId, body: bytes) -> tuple[EventQuality, ...] | None:
+def read_quality(destination: PixelId, answer: Item) -> tuple[EventQuality, ...] | None:
     """The rows of an answer, in Meta's order; None if it is no answer of this API.
 
     No rows at all is a good answer: Meta has no figures (yet). Never raises.
     """
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(answer, dict) or "error" in answer:
-        return None
     # Without a single event Graph may leave the list out, as it does with any empty field.
     web = answer.get("web", [])
     if not isinstance(web, list):

@@ -368,7 +368,7 @@ def error_answer(code: int, subcode: int | None = None, **more: Any) -> GraphAns
         (GraphAnswer(502, {}, b"<html>"), "skipped", "in trouble (HTTP 502)"),
         (GraphAnswer(429, {}, b""), "skipped", "pause"),
         (error_answer(190), "failed", "invalid, expired or revoked (code 190)"),
-        (error_answer(190, 463), "failed", "(190/463)"),
+        (error_answer(190, 463), "failed", "(code 190/463)"),
         (error_answer(102), "failed", "invalid, expired or revoked"),
         (error_answer(104), "failed", "proof"),
         (error_answer(100), "warning", "may be able to send; reading is not allowed"),

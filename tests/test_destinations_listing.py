@@ -21,7 +21,7 @@ from consumer.found_pixels import (
     pixel_from,
     sentence,
 )
-from consumer.graph_pages import Obstacle, Trouble
+from consumer.graph_answers import Obstacle, Trouble
 from consumer.model import PixelId
 
 FIRED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)

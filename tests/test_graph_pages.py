@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumer.graph_pages import (
-    Obstacle,
-    Page,
-    Question,
-    Trouble,
-    first_page,
-    read_object,
-    read_page,
-    smaller,
-)
+from consumer.graph_answers import Obstacle, Trouble, read_object
+from consumer.graph_pages import Page, Question, first_page, read_page, smaller
 
 GRAPH = "https://graph.facebook.com"
 NUMBER = re.compile("[0-9]+")
@@ -154,8 +146,8 @@ def error(code: int, subcode: int | None = None, **more: Any) -> bytes:
         (400, error(100, 33), Obstacle.UNKNOWN_OBJECT),
         (400, error(803), Obstacle.UNKNOWN_OBJECT),
         (400, error(100), Obstacle.REFUSED),
-        (400, error(368), Obstacle.REFUSED),
-        (400, error(987654), Obstacle.REFUSED),
+        (400, error(368), Obstacle.POLICY),
+        (400, error(987654), Obstacle.UNKNOWN),
         (400, error(100, type="GraphMethodException"), Obstacle.CONFIGURATION),
         (400, error(2635), Obstacle.CONFIGURATION),
         (400, error(4), Obstacle.THROTTLED),

@@ -5,7 +5,6 @@ import re
 from itertools import product
 
 import confluent_kafka
-import orjson
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
@@ -363,7 +362,7 @@ def test_ten_destinations_stay_below_three_thousand_series() -> None:
         {"event_name": name, "event_match_quality": quality}
         for name in (*STANDARD_EVENT_NAMES, "one", "two")
     ]
-    answer = orjson.dumps({"web": web})
+    answer = {"web": web}
     house.metrics.quality(
         event for destination in destinations for event in read_quality(destination, answer) or ()
     )

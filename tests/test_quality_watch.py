@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 import httpx
-import orjson
 from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
@@ -34,7 +33,7 @@ def figures(destination: PixelId, score: float) -> tuple[EventQuality, ...]:
         "match_key_feedback": [{"identifier": "email", "coverage": {"percentage": 71}}],
     }
     web = [{"event_name": "Lead", "event_match_quality": quality}]
-    found = read_quality(destination, orjson.dumps({"web": web}))
+    found = read_quality(destination, {"web": web})
     assert found
     return found
 
