@@ -263,6 +263,12 @@ class FakeSource:
         """Numbers of the partitions that are ours."""
         return {partition.partition for partition in self._positions}
 
+    @property
+    def given(self) -> set[int]:
+        """Those, and what the group has given to us and we have not heard of yet."""
+        unheard = [each for each in self._rebalances if each.kind == "assigned"]
+        return self.assigned | {p.partition for each in unheard for p in each.partitions}
+
     def _of(self, numbers: Collection[int]) -> Partitions:
         return [self._topic.partitions[number] for number in numbers]
 

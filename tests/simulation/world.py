@@ -159,9 +159,9 @@ class World:
         owner = self._owner(partition)
         if owner is None or len(self.members) < 2:
             return
-        others = [member for member in self.members if member is not owner]
         owner.source.revoke(partition, after_fetch=second % 3 == 0)
         if self._give_up(owner, partition):
+            others = [member for member in self.members if member is not owner]
             self._hand_out([partition], second, others)
 
     def _lose(self, first: int, second: int) -> None:
@@ -175,7 +175,7 @@ class World:
     def _crash(self, first: int, second: int) -> None:
         """``kill -9``: nothing is said to anybody. Another process starts in its place."""
         gone = self.members.pop(first % len(self.members))
-        numbers = sorted(gone.source.assigned)
+        numbers = sorted(gone.source.given)
         self._may_repeat(gone, numbers)
         self._run(SESSION_SECONDS)
         self.members.append(self._member((), beside=gone))
@@ -186,7 +186,7 @@ class World:
         if len(self.members) < 2:
             return
         frozen = self.members.pop(first % len(self.members))
-        numbers = sorted(frozen.source.assigned)
+        numbers = sorted(frozen.source.given)
         self._may_repeat(frozen, numbers)
         self._run(SESSION_SECONDS)
         # What it holds it may send when it wakes, before it hears that it is out.
@@ -214,7 +214,7 @@ class World:
         if len(self.members) < 2:
             return
         leaving = self.members.pop(first % len(self.members))
-        numbers = sorted(leaving.source.assigned)
+        numbers = sorted(leaving.source.given)
         leaving.pipeline.close()
         self._may_repeat(leaving, numbers)
         self._hand_out(numbers, second, self.members)
