@@ -26,6 +26,7 @@ EDGES = {
     "check_meta",
     "check_registry",
     "clock",
+    "deadline",
     "check_version",
     "destination_files",
     "inquiries",

@@ -301,8 +301,15 @@ def test_an_answer_without_end_is_given_up() -> None:
     assert len(taken) == 5
 
 
-def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
-    with Drips(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n") as url:
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", id="in its body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="in its headers"),
+    ],
+)
+def test_an_answer_that_drips_is_given_up_at_the_deadline(head: bytes) -> None:
+    with Drips(head) as url:
         edge = meta(graph_url=url, timeout_seconds=0.2)
 
         started_at = monotonic()
