@@ -83,4 +83,3 @@ class _BoundedStream:
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-

@@ -35,7 +35,7 @@ __all__ = ["KafkaBroken", "KafkaDeadLetters", "KafkaRefuses", "KafkaSource"]
 
 Partitions = list[TopicPartition]
 
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 
 _UNREACHABLE = {
     KafkaError._ALL_BROKERS_DOWN,

@@ -44,6 +44,7 @@ EDGES = {
     "seekers",
     "senders",
     "settings",
+    "signals",
     "terminal",
     "stdout",
     "unanswered",

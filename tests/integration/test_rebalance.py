@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration import Running
 from tests.integration.events import good_event
-from tests.integration.world import PARTITIONS, World, metrics_port
+from tests.integration.world import PARTITIONS, World
 
 pytestmark = pytest.mark.integration
 
@@ -129,8 +129,6 @@ def end(*members: Running) -> None:
 
 def assert_each_once(world: World, load: Load) -> None:
     """What was published arrived, and no event twice."""
-    receipts = Counter(
-        {each["event"]["event_id"]: each["receipts"] for each in world.accepted()}
-    )
+    receipts = Counter({each["event"]["event_id"]: each["receipts"] for each in world.accepted()})
     assert receipts == Counter(load.event_ids)
     assert world.letters() == []
