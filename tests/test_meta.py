@@ -320,6 +320,15 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(head: bytes) -> None:
         edge.close()
 
 
+def test_the_deadline_holds_behind_a_proxy_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Drips(b"HTTP/1.1 200 OK\r\nX-Slow: ") as url:
+        monkeypatch.setenv("http_proxy", url)
+        edge = meta(graph_url="http://graph.invalid", timeout_seconds=0.2)
+
+        assert edge.post(request()).verdict == Retry(RetryCause.TIMEOUT, None, reached_meta=True)
+        edge.close()
+
+
 def test_nobody_there_means_that_nothing_has_left() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
