@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,11 +42,15 @@ def running(script: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-c", script, *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        # Whoever waits for a line that never comes reads the end of the output instead.
+        patience = threading.Timer(PATIENCE_SECONDS, process.kill)
+        patience.start()
         try:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
             yield process
         finally:
+            patience.cancel()
             process.kill()
 
 

@@ -21,7 +21,10 @@ from tests.integration.world import PARTITIONS, World, metrics_port
 
 pytestmark = pytest.mark.integration
 
-CLASSIC = {"KAFKA_CONSUMER_PARTITION_ASSIGNMENT_STRATEGY": "cooperative-sticky"}
+CLASSIC = {
+    "KAFKA_CONSUMER_PARTITION_ASSIGNMENT_STRATEGY": "cooperative-sticky",
+    "KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS": "500",
+}
 NEW = {"KAFKA_CONSUMER_GROUP_PROTOCOL": "consumer", "KAFKA_CONSUMER_SESSION_TIMEOUT_MS": ""}
 PROTOCOLS = pytest.mark.parametrize("protocol", [CLASSIC, NEW], ids=["classic", "consumer"])
 
