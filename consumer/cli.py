@@ -85,9 +85,10 @@ def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> 
     except KafkaBroken as error:
         log.error("Kafka cannot go on", error=str(error))  # noqa: TRY400 - no traceback for this
         raise typer.Exit(1) from None
+    code = 0 if left.is_nothing else 1
     if member.is_stuck:
-        os._exit(1 if left else 0)  # the client's own end would hang as well
-    raise typer.Exit(1 if left else 0)
+        os._exit(code)  # the client's own end would hang as well
+    raise typer.Exit(code)
 
 
 @app.command()

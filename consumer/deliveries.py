@@ -73,6 +73,11 @@ class Deliveries:
         return sum(outbox.in_flight for outbox in self.outboxes.values())
 
     @property
+    def held(self) -> list[Prepared]:
+        """Events whose time is still to come."""
+        return [event for _, _, event in self._held]
+
+    @property
     def can_progress(self) -> bool:
         """Whether a drain has something to wait for."""
         return (

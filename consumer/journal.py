@@ -10,6 +10,7 @@ from consumer.dead_letter import masked
 from consumer.destinations import Destinations
 from consumer.event_names import NEAR_MISS, near_miss
 from consumer.graph_versions import NEWEST, Outlook
+from consumer.leftover import Left
 from consumer.letter_box import Report
 from consumer.metrics import Metrics
 from consumer.model import (
@@ -108,6 +109,19 @@ class Journal:
         told = _told(getattr(verdict, "error", None))
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
         say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
+
+    def stopped(self, left: Left) -> None:
+        """The run is over: its last line says what it leaves behind, or that it is nothing."""
+        if left.is_nothing:
+            self.log.info("stopped")
+            return
+        self.log.warning(
+            "stopped with records left; they stay uncommitted in Kafka and will be read again",
+            records=left.records,
+            partitions=left.partitions,
+            **{holder.value: records for holder, records in left.held_by.items()},
+            sent_again_max=left.sent_again_max,
+        )
 
     def resumed(self, destination: PixelId, known: bool) -> None:
         """Somebody asked by hand that a destination be tried again."""

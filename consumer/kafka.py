@@ -35,7 +35,9 @@ __all__ = ["KafkaBroken", "KafkaDeadLetters", "KafkaRefuses", "KafkaSource"]
 
 Partitions = list[TopicPartition]
 
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+
+OWN_NAME = "; each process needs a KAFKA_CONSUMER_GROUP_INSTANCE_ID of its own"
 
 _UNREACHABLE = {
     KafkaError._ALL_BROKERS_DOWN,
@@ -52,6 +54,7 @@ class KafkaSource:
         self._commits: list[CommitReport] = []
         self._errors: list[ClientError] = []
         self._fault: BaseException | None = None
+        self._is_static = bool(configuration.get("group.instance.id"))
         self.stuck = False
         self._known: dict[tuple[str, int], TopicPartition] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
@@ -245,8 +248,10 @@ class KafkaSource:
             self._commits.append(CommitReport(self._ours(partition), partition.offset, name))
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._fault = KafkaBroken(f"{error.name()}: {error.str()}")
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            # The error that the callback gets says by its code alone that it is fatal.
+            advice = OWN_NAME if self._is_static else ""
+            self._fault = KafkaBroken(f"{error.name()}: {error.str()}{advice}")
         self.hear(error)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:

@@ -73,6 +73,11 @@ class LetterBox:
         return len(self._letters)
 
     @property
+    def of_live_tenures(self) -> int:
+        """How many of them are of records that are still open here."""
+        return sum(not letter.forgotten for letter in self._letters.values())
+
+    @property
     def too_large(self) -> frozenset[TopicPartition]:
         """Partitions with a record that the dead-letter topic does not take even briefly."""
         return frozenset(self._too_large.values())

@@ -1,12 +1,9 @@
 """One member of the consumer group, put together from its settings and run until told to stop."""
 
 import logging
-import os
 import queue
-import signal
 import threading
 import time
-from types import FrameType
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
@@ -31,6 +28,7 @@ from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
 from consumer.kafka_settings import Client
+from consumer.leftover import Left
 from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
@@ -43,10 +41,13 @@ from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.settings import Settings
 from consumer.settle import Ledger
+from consumer.signals import heed_signals
 
 DAY_SECONDS = 86_400.0
 FILES_SECONDS = 5.0
 GAUGES_SECONDS = 1.0
+ENDING_SECONDS = 10.0
+"""Beyond the grace time: the last commit, leaving the group, closing the edges."""
 RESUMES_WAITING_MAX = 100
 
 
@@ -118,8 +119,8 @@ class Member:
         """Whether the Kafka client hangs in a call: then the process can only be left at once."""
         return self._source.stuck
 
-    def run(self) -> int:
-        """Consume until ``stop``. Returns how many records were left open, uncommitted."""
+    def run(self) -> Left:
+        """Consume until ``stop``. Returns what was left behind."""
         settings = self._settings
         warm_up()
         self._probes.start()
@@ -142,29 +143,20 @@ class Member:
                 self._dead_letters.raise_if_broken()
             self._log.info("draining", open=self._ledger.open_records)
             left = self._pipeline.close()
-            self._log.info("stopped", left_uncommitted=left)
-            return left
         finally:
             self._close_edges()
+        self._journal.stopped(left)
+        return left
 
     def stop(self) -> None:
         """End the run: finish what is in flight within the grace time. Safe from any thread."""
+        self._pipeline.end_within_grace()
         self._stopping.set()
 
     def stop_on_signals(self) -> None:
-        """SIGTERM and SIGINT stop the run; a second one ends the process at once."""
-
-        def received(number: int, _: FrameType | None) -> None:
-            name = signal.Signals(number).name
-            if self._stopping.is_set():
-                os.write(
-                    2, f"{name} again: ending at once, what is open stays uncommitted\n".encode()
-                )
-                os._exit(1)
-            self._stopping.set()
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, received)
+        """SIGTERM and SIGINT stop the run; a second one, or an end that does not come, ends the
+        process at once."""
+        heed_signals(self.stop, seconds_max=self._settings.grace_seconds + ENDING_SECONDS)
 
     def _look_around(self) -> None:
         """What is done every now and then, between two turns."""

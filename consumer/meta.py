@@ -7,12 +7,13 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
+from typing import Any
 
 import httpx
 import orjson
 from pydantic import SecretStr
 
+from consumer.deadline import BoundedNetwork, Deadline
 from consumer.judge import Posted, read_answer, version_warning
 from consumer.model import (
     Halted,
@@ -63,6 +64,7 @@ class Meta:
             transport=transport,
             follow_redirects=False,
         )
+        self._deadline = _deadline_of(self._client)
 
     def __repr__(self) -> str:
         return f"<Meta {self._base}>"
@@ -76,7 +78,8 @@ class Meta:
         content = self._body(request, token.get_secret_value())
         asked = self._client.build_request("POST", url, content=content)
         try:
-            answer = _read(self._client, asked, self._timeout_seconds)
+            self._deadline.begin(self._timeout_seconds)
+            answer = _read(self._client, asked, self._deadline)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return Posted(Retry(RetryCause.CONNECTION, None, reached_meta=False))
         except httpx.TimeoutException:
@@ -153,6 +156,7 @@ class GraphReader:
             transport=transport,
             follow_redirects=False,
         )
+        self._deadline = _deadline_of(self._client)
 
     def __repr__(self) -> str:
         return f"<GraphReader {self._base}>"
@@ -171,7 +175,8 @@ class GraphReader:
                 params={**parameters, **proof},
                 headers={"authorization": f"Bearer {plain}"},
             )
-            return _read(self._client, asked, self._timeout_seconds)
+            self._deadline.begin(self._timeout_seconds)
+            return _read(self._client, asked, self._deadline)
         except _TooMuch as error:
             return Unanswered(str(error))
         except httpx.HTTPError as error:
@@ -186,18 +191,30 @@ class _TooMuch(httpx.ReadTimeout):
     """An answer without an end, or one that drips and so never trips a read time-out."""
 
 
-def _read(client: httpx.Client, asked: httpx.Request, timeout_seconds: float) -> GraphAnswer:
+def _deadline_of(client: httpx.Client) -> Deadline:
+    """Have every connection of the client keep to a deadline. There is no public way to it."""
+    deadline = Deadline()
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            pool: Any = transport._pool
+            pool._network_backend = BoundedNetwork(pool._network_backend, deadline)
+    return deadline
+
+
+def _read(client: httpx.Client, asked: httpx.Request, deadline: Deadline) -> GraphAnswer:
     """Send, and read the whole answer. Raises ``httpx.HTTPError``."""
-    deadline = monotonic() + timeout_seconds
-    response = client.send(asked, stream=True)
     try:
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if monotonic() > deadline or len(body) > ANSWER_BYTES_MAX:
-                raise _TooMuch("the answer is too long or too slow")
-    finally:
-        response.close()
+        response = client.send(asked, stream=True)
+        try:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if deadline.is_over or len(body) > ANSWER_BYTES_MAX:
+                    raise _TooMuch("the answer is too long or too slow")
+        finally:
+            response.close()
+    except TimeoutError as error:
+        raise _TooMuch("the answer is too long or too slow") from error
     headers = {name.lower(): value for name, value in response.headers.items()}
     return GraphAnswer(response.status_code, headers, bytes(body))
 

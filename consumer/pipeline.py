@@ -15,6 +15,7 @@ from consumer.deliveries import Deliveries
 from consumer.flow import House, Limits
 from consumer.intake import Intake, SchemaSource
 from consumer.journal import Journal
+from consumer.leftover import Left, left_behind
 from consumer.letter_box import LetterBox
 from consumer.model import (
     Delivered,
@@ -40,7 +41,14 @@ READ_SECONDS_WHILE_SENDING = 0.005
 """Reading waits its whole time, and an answer of Meta's may free the next request."""
 
 PUMP_SECONDS = 0.02
-LAST_COMMIT_SECONDS = 5.0
+COMMIT_AGAIN_SECONDS = 0.2
+LAST_COMMIT_SECONDS = 3.0
+"""The last commit gets so long, even when the grace is over."""
+
+EVICTED = frozenset(
+    ("FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID")
+)
+"""The group counts on us no longer: to repeat a commit is of no use before the next poll."""
 
 
 class Timing(NamedTuple):
@@ -81,7 +89,7 @@ class Pipeline:
         self._valve = Valve(source=source, house=house)
         self._states: dict[PixelId, tuple[object, object]] = {}
         self._commit_at = 0.0
-        self._drain_until: float | None = None
+        self._end_at = float("inf")
         self.heartbeat = clock.now()
 
     def use(self, preparation: Preparation) -> None:
@@ -117,11 +125,8 @@ class Pipeline:
         self._journal.rebalanced("revoked", partitions)
         self._deliveries.close_holding(partitions)
         until = self._clock.now() + self._timing.grace_seconds
-        self.pump(
-            until=until if self._drain_until is None else min(until, self._drain_until),
-            done=lambda: not self._worth_waiting(partitions),
-        )
-        self._commit_now(partitions, seconds=None)
+        self.pump(until=until, done=lambda: not self._worth_waiting(partitions))
+        self._commit_in_callback(partitions, until)
         self._end(partitions)
 
     def lost(self, partitions: Collection[TopicPartition]) -> None:
@@ -152,30 +157,39 @@ class Pipeline:
         """Move everything on but the reading, at least once, until done or out of time."""
         while True:
             self._pump_once()
-            if done() or self._clock.now() >= until:
+            if done() or self._is_past(until):
                 return
             self._outgoing.wait(PUMP_SECONDS)
 
-    def close(self) -> int:
+    def end_within_grace(self) -> None:
+        """We are told to stop: nothing is waited for beyond the grace time that begins now, not
+        even in a callback that is under way. Safe from any thread."""
+        self._end_at = min(self._end_at, self._clock.now() + self._timing.grace_seconds)
+
+    def close(self) -> Left:
         """Finish what is in flight within the grace time, commit, leave the group.
 
-        Returns how many records were left open; they stay uncommitted in Kafka.
+        What could not be finished stays uncommitted in Kafka.
         """
-        self._drain_until = self._clock.now() + self._timing.grace_seconds
+        self.end_within_grace()
         everything = self._ledger.partitions
         self._source.pause(everything)
         self._deliveries.drain()
-        while self._worth_waiting(everything) and self._clock.now() < self._drain_until:
+        while self._worth_waiting(everything) and not self._is_past(self._end_at):
             self._poll()
             self.pump(until=self._clock.now(), done=lambda: True)
-        seconds = max(self._drain_until - self._clock.now(), LAST_COMMIT_SECONDS)
-        while self._commit_now(everything, seconds=seconds):
-            if self._clock.now() >= self._drain_until:
-                break
-            self._poll()  # a rebalance is under way: the group takes the commit afterwards
-        left = self._ledger.open_records
+        self._last_commit(everything)
+        left = left_behind(
+            self._ledger,
+            self._deliveries,
+            schema_waiting=self._intake.waiting,
+            letters_waiting=self._letters.of_live_tenures,
+        )
         self._source.close()
         return left
+
+    def _is_past(self, until: float) -> bool:
+        return self._clock.now() >= min(until, self._end_at)
 
     def _poll(self) -> None:
         """Stay in the group. What this may still return is dropped before the ledger hears of it,
@@ -307,15 +321,19 @@ class Pipeline:
             if not self._ledger.is_over(record.tenure):
                 self._enter(record, now, now_ms)
 
-    def _hear_kafka(self) -> None:
+    def _hear_kafka(self) -> set[str]:
+        """What the client has to tell; returns why commits were refused, by Kafka's names."""
+        refused: set[str] = set()
         for report in self._source.commit_reports():
             if report.error is None:
                 self._ledger.committed(report.partition, report.offset)
             else:
+                refused.add(report.error)
                 self._ledger.commit_failed(report.partition)
                 self._journal.commit_failed(report.partition, report.error)
         for error in self._source.errors():
             self._journal.kafka_error(error)
+        return refused
 
     def _steer(self, now: float) -> None:
         """Pause and resume partitions, and spill what a halted destination has to give up."""
@@ -355,13 +373,29 @@ class Pipeline:
             return False
         return len(self._letters) > 0 or self._deliveries.can_progress
 
-    def _commit_now(self, partitions: Collection[TopicPartition], *, seconds: float | None) -> bool:
-        """Commit and wait for the answer; whether something is still not acknowledged."""
-        offsets = self._ledger.committable_of(partitions)
-        if offsets:
-            self._source.commit_now(offsets, seconds)
-        self._hear_kafka()
-        return bool(self._ledger.committable_of(partitions))
+    def _commit_in_callback(self, partitions: Collection[TopicPartition], until: float) -> None:
+        """Commit before these leave, again while the group refuses and time is left."""
+        while offsets := self._ledger.committable_of(partitions):
+            self._source.commit_now(offsets, None)
+            if self._hear_kafka() & EVICTED or self._is_past(until):
+                return
+            if self._ledger.committable_of(partitions):
+                self.pump(until=self._clock.now() + COMMIT_AGAIN_SECONDS, done=lambda: False)
+
+    def _last_commit(self, partitions: Collection[TopicPartition]) -> None:
+        """Commit everything, again while the group refuses and time is left. Between two attempts
+        the group is polled: a rebalance that is under way is over then, and what it has taken
+        from us is no longer ours to commit."""
+        while offsets := self._ledger.committable_of(partitions):
+            self._source.commit_now(
+                offsets, max(self._end_at - self._clock.now(), LAST_COMMIT_SECONDS)
+            )
+            self._hear_kafka()
+            if self._is_past(self._end_at) or not self._ledger.committable_of(partitions):
+                return
+            again_at = self._clock.now() + COMMIT_AGAIN_SECONDS
+            while not self._is_past(again_at):
+                self._poll()
 
     def _give_back(self, partition: TopicPartition) -> None:
         """Forget records behind all that is settled; they are read again later."""

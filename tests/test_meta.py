@@ -5,7 +5,6 @@ import hmac
 import json
 import logging
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic
@@ -35,6 +34,7 @@ from consumer.model import (
     WindowKey,
 )
 from consumer.secret_files import RotatingSecret
+from tests.fakes.drips import Drips
 
 PIXEL = PixelId("1729525464415281")
 TOKEN = "EAABcanary0123456789"
@@ -301,8 +301,15 @@ def test_an_answer_without_end_is_given_up() -> None:
     assert len(taken) == 5
 
 
-def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
-    with Drips(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n") as url:
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", id="in its body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="in its headers"),
+    ],
+)
+def test_an_answer_that_drips_is_given_up_at_the_deadline(head: bytes) -> None:
+    with Drips(head) as url:
         edge = meta(graph_url=url, timeout_seconds=0.2)
 
         started_at = monotonic()
@@ -313,34 +320,13 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline() -> None:
         edge.close()
 
 
-class Drips:
-    """A server that sends ``head`` at once and then a space every few milliseconds."""
+def test_the_deadline_holds_behind_a_proxy_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Drips(b"HTTP/1.1 200 OK\r\nX-Slow: ") as url:
+        monkeypatch.setenv("http_proxy", url)
+        edge = meta(graph_url="http://graph.invalid", timeout_seconds=0.2)
 
-    def __init__(self, head: bytes) -> None:
-        self._head = head
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.getsockname()[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._server.close()
-
-    def _serve(self) -> None:
-        connection, _ = self._server.accept()
-        with connection:
-            connection.recv(65536)
-            try:
-                connection.sendall(self._head)
-                while not self._over.wait(0.02):
-                    connection.sendall(b" ")
-            except OSError:
-                return
+        assert edge.post(request()).verdict == Retry(RetryCause.TIMEOUT, None, reached_meta=True)
+        edge.close()
 
 
 def test_nobody_there_means_that_nothing_has_left() -> None:

@@ -3,6 +3,8 @@ in flight is finished and committed while the partition is still ours; from then
 left of it may be sent, settled, dead-lettered or committed. The next owner reads on from there.
 """
 
+import pytest
+
 from consumer.model import TopicPartition
 from tests.fakes.house import CRM, SHOP, FakeHouse, house
 from tests.fakes.meta import expired_token, outage
@@ -254,3 +256,56 @@ def test_a_paused_partition_that_comes_back_is_not_paused() -> None:
     home.settle_all()
 
     assert home.committed(0) == 30
+
+
+@pytest.mark.parametrize(
+    "error", ["REBALANCE_IN_PROGRESS", "STALE_MEMBER_EPOCH", "NOT_COORDINATOR"]
+)
+def test_a_commit_that_is_refused_while_partitions_leave_is_repeated(error: str) -> None:
+    home = house()
+    home.publish(0, events=30)
+    home.run(0.3)
+    for _ in range(3):
+        home.source.refuse_commit(error)
+    home.source.revoke(0)
+    before = home.clock.now()
+
+    home.pipeline.turn()
+
+    assert home.committed(0) == 30
+    assert home.clock.now() - before < 3.0
+    assert len(home.lines.named("commit refused")) == 1, "told once"
+
+
+def test_a_commit_that_is_refused_for_ever_holds_a_revocation_up_no_longer_than_the_grace() -> None:
+    home = house(grace_seconds=7.0)
+    home.publish(0, events=30)
+    home.run(0.3)
+    for _ in range(1000):
+        home.source.refuse_commit("REBALANCE_IN_PROGRESS")
+    home.source.revoke(0)
+    before = home.clock.now()
+
+    home.pipeline.turn()
+
+    assert 7.0 <= home.clock.now() - before < 8.0
+    assert home.committed(0) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "FENCED_MEMBER_EPOCH"],
+)
+def test_a_member_that_the_group_no_longer_knows_repeats_no_commit(error: str) -> None:
+    home = house()
+    home.publish(0, events=30)
+    home.run(0.3)
+    for _ in range(1000):
+        home.source.refuse_commit(error)
+    home.source.revoke(0)
+    before = home.clock.now()
+
+    home.pipeline.turn()
+
+    assert home.clock.now() - before < 1.0
+    assert home.metric("conversions_kafka_commit_failures_total") == 1

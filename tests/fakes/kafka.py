@@ -259,6 +259,11 @@ class FakeSource:
     # --- inside
 
     @property
+    def in_callback(self) -> bool:
+        """Whether a callback of ours is being called."""
+        return self._busy
+
+    @property
     def assigned(self) -> set[int]:
         """Numbers of the partitions that are ours."""
         return {partition.partition for partition in self._positions}

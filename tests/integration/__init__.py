@@ -21,6 +21,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+import consumer
+
 POLL_SECONDS = 0.05
 KILL_SECONDS_MAX = 30.0
 TAIL_LINES = 40
@@ -193,6 +195,8 @@ class Product:
         """``conversions`` with these arguments, in the folder of the test; returns at once."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         inherited["LANG"] = os.environ.get("LANG", "C.UTF-8")
+        # The package that the tests import, and no other one that may be installed.
+        inherited["PYTHONPATH"] = str(Path(consumer.__file__).parents[1])
         running = Running(
             [*self._command, *args],
             log_path=self._folder / f"product-{len(self._started) + 1}.log",

@@ -165,20 +165,6 @@ def test_the_new_group_protocol_serves_as_well(world: World) -> None:
     stop(first)
 
 
-def test_kafka_that_is_gone_does_not_hold_up_a_shutdown(world: World) -> None:
-    running = world.consumer(CONVERSIONS_GRACE_SECONDS="5")
-    world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
-    world.settle(running)
-    world.publish([world.encode(good_event(2, world.pixels[0], _now_ms()))])
-    running.wait_until(lambda: len(world.accepted()) == 2, 30, "the second event")
-    world.kafka.kill()
-    try:
-        running.terminate()
-        assert running.wait(25) == 0
-    finally:
-        world.kafka.start()
-
-
 def test_what_kubernetes_injects_for_services_does_not_confuse(world: World) -> None:
     world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
     injected = {

@@ -199,7 +199,7 @@ class CommitsOnLost(Pipeline):
     """Commits partitions that somebody else owns already."""
 
     def lost(self, partitions: Collection[TopicPartition]) -> None:
-        self._commit_now(partitions, seconds=None)
+        self._commit_in_callback(partitions, float("inf"))
         super().lost(partitions)
 
 
