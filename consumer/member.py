@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
@@ -16,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from consumer import __version__
 from consumer.assembly import deliveries_from, meta_from, preparation_from, senders_from
 from consumer.clock import SystemClock
+from consumer.dead_letter import iso_time
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
@@ -30,7 +32,7 @@ from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
 from consumer.meta import GraphReader
 from consumer.metrics import Metrics
-from consumer.model import PixelId
+from consumer.model import PixelId, Place
 from consumer.pipeline import Pipeline, Timing
 from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes, Resuming
@@ -38,6 +40,8 @@ from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.settings import Settings
 from consumer.settle import Ledger
+from consumer.skip import ANSWER_SECONDS, Skipping
+from consumer.wishes import Wishes
 
 DAY_SECONDS = 86_400.0
 FILES_SECONDS = 5.0
@@ -85,6 +89,8 @@ class Member:
             topic=settings.dlq_topic,
             logger=kafka_log,
             heard=self._source.hear,
+            replaced=self._journal.producer_replaced,
+            now=self._clock.now,
         )
         self._credentials = KafkaCredentials(
             settings=settings,
@@ -102,6 +108,12 @@ class Member:
         self._letters = LetterBox(dead_letters=self._dead_letters)
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
+        self._wishes = Wishes(
+            ledger=self._ledger,
+            skip=self._pipeline.skip,
+            skipped=self._journal.skipped,
+            wait_seconds=ANSWER_SECONDS,
+        )
 
     @property
     def address(self) -> str:
@@ -134,7 +146,6 @@ class Member:
             while not self._stopping.is_set():
                 self._pipeline.turn()
                 self._look_around()
-                self._dead_letters.raise_if_broken()
             self._log.info("draining", open=self._ledger.open_records)
             left = self._pipeline.close()
             self._log.info("stopped", left_uncommitted=left)
@@ -166,6 +177,7 @@ class Member:
         now = self._clock.now()
         while not self._resumes.empty():
             self._pipeline.resume(self._resumes.get())
+        self._wishes.turn()
         if now < self._gauges_at:
             return
         self._gauges_at = now + GAUGES_SECONDS
@@ -213,6 +225,10 @@ class Member:
             return Resuming.TOO_MANY
         return Resuming.WILL_BE
 
+    def _skip(self, place: Place) -> Skipping:
+        """Called on the probes' threads, and waits there for the loop."""
+        return self._wishes.ask(place)
+
     def _has_joined(self) -> bool:
         """Whether the coordinator has answered. Under the new group protocol the client makes up
         its member id itself, and a surplus member hears of no assignment."""
@@ -249,13 +265,21 @@ class Member:
                 "heartbeat_age_seconds": round(age, 3),
                 "joined": self._joined,
                 "stopping": self._stopping.is_set(),
-                "dead_letters_failing": self._letters.failing,
+                **self._dead_letter_facts(),
                 "destinations": {
                     outbox.destination: outbox.state.value
                     for outbox in list(self._deliveries.outboxes.values())
                 },
             },
         )
+
+    def _dead_letter_facts(self) -> dict[str, Any]:
+        return {
+            "dead_letters_waiting": len(self._letters),
+            "dead_letters_failing": self._letters.failing,
+            "dead_letters_failing_since": iso_time(self._pipeline.letters_failing_since_ms) or None,
+            "dead_letters_too_large": [str(place) for place in self._letters.too_large_records],
+        }
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
@@ -274,6 +298,7 @@ class Member:
                 registry=self._journal.metrics.registry,
                 health=self._health,
                 resume=self._resume,
+                skip=self._skip,
             )
         except OSError as error:
             where = f"{settings.metrics_host}, port {settings.metrics_port}"

@@ -239,6 +239,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
             resume=lambda _: Resuming.WILL_BE,
+            skip=lambda _: Skipping.SKIPPED,
         )
 
 
@@ -259,6 +260,7 @@ def test_an_address_of_ip_version_six_is_listened_on() -> None:
         registry=CollectorRegistry(),
         health=lambda: Health(live=True, ready=True, facts={}),
         resume=lambda _: Resuming.WILL_BE,
+        skip=lambda _: Skipping.SKIPPED,
     )
     probes.start()
     client = HTTPConnection("::1", urlsplit(probes.address).port, timeout=10)
