@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from consumer.model import PixelId
 from consumer.probes import Health, Probes, Resuming
 from consumer.running_member import NobodyThere, RunningMember
+from consumer.skip import Skipping
 
 
 class House:
