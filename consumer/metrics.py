@@ -391,10 +391,10 @@ class Metrics:
     ) -> None:
         """How many wait for their acknowledgement; ``failing`` is Kafka's name of the trouble."""
         self._dead_letters_waiting.set(waiting)
-        known = failing is not None and failing_since_ms is not None
-        self._dead_letters_failing.set(
-            {(trouble_of(failing).value,): failing_since_ms / 1000} if known else {}
-        )
+        since: dict[tuple[str, ...], float] = {}
+        if failing is not None and failing_since_ms is not None:
+            since[trouble_of(failing).value,] = failing_since_ms / 1000
+        self._dead_letters_failing.set(since)
 
     def prepared(self, event: Prepared) -> None:
         """What was left out of an event and what it lacks; most events have neither."""
