@@ -103,19 +103,6 @@ def test_a_dead_letter_topic_that_may_not_be_written_is_waited_for(
     recovers(world, running)
 
 
-def test_dead_letters_that_time_out_are_written_in_the_end(built: Built) -> None:
-    world = built({"min.insync.replicas": "2"})
-    running = world.consumer(KAFKA_PRODUCER_MESSAGE_TIMEOUT_MS="1000")
-    publish(world)
-
-    first = failing_with(running, "_MSG_TIMED_OUT")["dead_letters_failing_since"]
-    running.wait_until(lambda: failures(running) >= 2, 60, "a second time-out")
-    assert readyz(running)["dead_letters_failing_since"] == first, "since when it began"
-
-    _set_topic(world.kafka, world.dlq_topic, "min.insync.replicas", "1")
-    recovers(world, running)
-
-
 def test_a_record_too_large_is_skipped_by_the_operators_command(built: Built) -> None:
     world = built({"max.message.bytes": "20000"})
     running = world.consumer()
@@ -192,11 +179,6 @@ def trouble(running: Running, name: str) -> float | None:
         lambda: running.metrics(port).value(SINCE, trouble=name) is not None, 30, "the gauge"
     )
     return running.metrics(port).value(SINCE, trouble=name)
-
-
-def failures(running: Running) -> float:
-    name = "conversions_dead_letter_failures_total"
-    return running.metrics(metrics_port(running)).value(name, writing="failed") or 0.0
 
 
 def recovers(world: World, running: Running) -> None:
