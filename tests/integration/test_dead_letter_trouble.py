@@ -25,7 +25,6 @@ from tests.integration.conftest import _needed
 from tests.integration.events import good_event
 from tests.integration.kafka_broker import KafkaBroker
 from tests.integration.registry import Registry
-from tests.integration.test_faults import _set_topic
 from tests.integration.test_under_way import stop
 from tests.integration.world import PARTITIONS, World, metrics_port
 from tests.tools import KAFKA, kafka_libs
