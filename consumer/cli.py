@@ -15,6 +15,7 @@ from consumer import __version__
 from consumer.cli_destinations import app as destinations
 from consumer.cli_quality import quality
 from consumer.cli_send import send
+from consumer.cli_skip import skip
 from consumer.command_line import (
     Assignments,
     JsonOutput,
@@ -183,6 +184,9 @@ def check(
 
 
 app.command()(quality)
+
+
+app.command()(skip)
 
 
 @app.command()

@@ -11,7 +11,9 @@ import typer
 from consumer.command_line import (
     Assignments,
     JsonOutput,
+    MemberPort,
     SettingsFile,
+    member_port,
     refuse,
     refusing,
     settings_from,
@@ -54,14 +56,7 @@ def destinations(
 @app.command()
 def resume(
     destination: Annotated[str, typer.Argument(metavar="ID", help="The pixel's id.")],
-    port: Annotated[
-        int | None,
-        typer.Option(
-            help="Port of the member's metrics (default: CONVERSIONS_METRICS_PORT).",
-            min=1,
-            max=65535,
-        ),
-    ] = None,
+    port: MemberPort = None,
     settings_file: SettingsFile = None,
     assignments: Assignments = None,
 ) -> None:
@@ -72,10 +67,7 @@ def resume(
     settings = settings_from(settings_file, assignments)
     if not (destination.isascii() and destination.isdecimal() and len(destination) <= 32):
         refuse("ID must be the digits of a pixel's id")
-    asked = settings.metrics_port if port is None else port
-    if asked == 0:
-        refuse("CONVERSIONS_METRICS_PORT is 0, any port: tell with --port which one it became")
-    member = RunningMember(host=settings.metrics_host, port=asked)
+    member = RunningMember(host=settings.metrics_host, port=member_port(settings, port))
     try:
         status = member.resume(PixelId(destination))
     except NobodyThere as problem:

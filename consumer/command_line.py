@@ -30,6 +30,15 @@ Assignments = Annotated[
     ),
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+MemberPort = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        help="Port of the member's metrics (default: CONVERSIONS_METRICS_PORT).",
+        min=1,
+        max=65535,
+    ),
+]
 
 
 def settings_from(settings_file: Path | None, assignments: list[str] | None) -> Settings:
@@ -43,6 +52,14 @@ def settings_from(settings_file: Path | None, assignments: list[str] | None) -> 
     with refusing(SettingsError):
         return load_settings(os.environ, overrides)
     raise AssertionError("unreachable: refusing leaves")
+
+
+def member_port(settings: Settings, port: int | None) -> int:
+    """Where the member on this machine listens; leaves with exit code 2 when that is not known."""
+    asked = settings.metrics_port if port is None else port
+    if asked == 0:
+        refuse("CONVERSIONS_METRICS_PORT is 0, any port: tell with --port which one it became")
+    return asked
 
 
 def moment_ms(now: str | None) -> int:

@@ -1,7 +1,8 @@
 """Rejected → the record of the dead-letter topic. Pure.
 
 Key and value are the source record's, byte for byte; its headers are kept. Ours say what happened,
-each occurs once, and none holds a value of a match key.
+each occurs once, and none holds a value of a match key. What an operator skipped is dead-lettered
+by reference: its headers say where the record stands, and nothing of it is copied.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from consumer.model import Header, MetaError, Reason, Rejected, Stage
+from consumer.model import Header, MetaError, Reason, Record, Rejected, Stage
 from consumer.origin import (
     EVENT_ID,
     MASKED,
@@ -22,6 +23,9 @@ from consumer.origin import (
 
 PREFIX = "conversions."
 REPLAYS = "conversions.replays"
+BY_REFERENCE = "conversions.by_reference"
+"""``true``: key and value lie in the source topic alone, until its retention ends. Where is told by
+``__connect.errors.topic``, ``…partition`` and ``…offset``: the origin may be another place."""
 
 _CONNECT_STAGES = {
     Stage.DECODE: "VALUE_CONVERTER",
@@ -50,15 +54,19 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     that the topic refused as too large with all of them.
     """
     record = rejected.record
+    by_reference = _is_by_reference(rejected)
     ours = list(_essential(rejected))
     kept: list[Header] = []
     if not brief:
         ours += _telling(rejected, failed_at_ms)
-        kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
-        there = {name for name, _ in kept}
+        if not by_reference:
+            kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
+        there = {name for name, _ in (*kept, *ours)}
         ours += [header for header in _connect(rejected) if header[0] not in there]
-    encoded = ((name, text.encode()) for name, text in ours if text)
-    return DeadLetter(record.key, record.value, (*kept, *encoded), failed_at_ms)
+    headers = (*kept, *((name, text.encode()) for name, text in ours if text))
+    if by_reference:
+        return DeadLetter(None, None, headers, failed_at_ms)
+    return DeadLetter(record.key, record.value, headers, failed_at_ms)
 
 
 def masked(text: str | None) -> str:
@@ -99,6 +107,13 @@ def _essential(rejected: Rejected) -> Iterator[Text]:
     if replays and replays.isdigit():
         # Without it a brief dead letter could be replayed beyond its limit.
         yield REPLAYS, replays
+    if _is_by_reference(rejected):
+        yield BY_REFERENCE, "true"
+        yield from _connect_place(record)
+
+
+def _is_by_reference(rejected: Rejected) -> bool:
+    return rejected.reason is Reason.SKIPPED_BY_OPERATOR
 
 
 def _trace_id(rejected: Rejected) -> str:
@@ -128,19 +143,23 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
     yield "conversions.failed_at", iso_time(failed_at_ms)
     if rejected.attempts:
         yield "conversions.attempts", str(rejected.attempts)
+    if rejected.attempts or rejected.maybe_delivered:  # it may have been given back in between
         yield "conversions.first_sent_at", iso_time(rejected.first_sent_at_ms)
         yield "conversions.maybe_delivered", str(rejected.maybe_delivered).lower()
 
 
 def _connect(rejected: Rejected) -> Iterator[Text]:
     """Kafka Connect's names (KIP-298), so that Kafka UIs understand our records."""
-    record = rejected.record
-    yield "__connect.errors.topic", record.partition.topic
-    yield "__connect.errors.partition", str(record.partition.partition)
-    yield "__connect.errors.offset", str(record.offset)
+    yield from _connect_place(rejected.record)
     yield "__connect.errors.stage", _CONNECT_STAGES[rejected.reason.stage]
     yield "__connect.errors.exception.class.name", f"conversions.{rejected.reason.value}"
     yield "__connect.errors.exception.message", rejected.detail
+
+
+def _connect_place(record: Record) -> Iterator[Text]:
+    yield "__connect.errors.topic", record.partition.topic
+    yield "__connect.errors.partition", str(record.partition.partition)
+    yield "__connect.errors.offset", str(record.offset)
 
 
 def _number(value: int | None) -> str:

@@ -14,6 +14,7 @@ from consumer.model import (
     Carried,
     Delivered,
     PixelId,
+    Place,
     Prepared,
     Rejected,
     Request,
@@ -23,8 +24,8 @@ from consumer.model import (
     Verdict,
 )
 from consumer.outbox import Outbox
-from consumer.parcel import Place
 from consumer.sharing import SLOW_SHARE, Sharing
+from consumer.skip import skipped_event
 from consumer.usage import Usage, UsageKind
 from consumer.window import Windows
 
@@ -164,7 +165,9 @@ class Deliveries:
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """Drop everything whose tenure is over: that of these partitions."""
         self._first_sent = {
-            place: time for place, time in self._first_sent.items() if place[0] not in partitions
+            place: time
+            for place, time in self._first_sent.items()
+            if place.partition not in partitions
         }
         self._drop(lambda event: self._is_over(event.record.tenure))
         for outbox in self.outboxes.values():
@@ -180,13 +183,26 @@ class Deliveries:
         for outbox in self.outboxes.values():
             self._first_sent |= outbox.give_back(gone)
 
+    def skip(self, place: Place) -> Rejected | None:
+        """Give up the event of this place, if it waits; None while it is on its way to Meta."""
+
+        def is_it(event: Prepared) -> bool:
+            return place.is_of(event.record)
+
+        held = (event for _, _, event in self._held if is_it(event))
+        event = next(held, None) or self._windows.find(is_it)
+        if event is not None:
+            self._drop(is_it)
+            return skipped_event(event, first_sent_at_ms=self._first_sent.pop(place, None))
+        skipped = (outbox.skip(place) for outbox in self.outboxes.values())
+        return next(filter(None, skipped), None)
+
     def _open(self, event: Prepared, now: float) -> None:
         """Put an event into an open window."""
         self._closed += self._windows.add(event, now, apart=self._apart.kind_of(event, now))
 
     def _first_sent_of(self, batch: Batch) -> int | None:
-        places = ((event.record.partition, event.record.offset) for event in batch.events)
-        times = [self._first_sent.pop(place, None) for place in places]
+        times = [self._first_sent.pop(event.record.place, None) for event in batch.events]
         return min((time for time in times if time is not None), default=None)
 
     def _drop(self, gone: Callable[[Prepared], bool]) -> None:

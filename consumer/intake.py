@@ -10,6 +10,7 @@ from consumer.decode import NeedsSchema, SchemaFor, SchemaRef, decode
 from consumer.model import (
     Event,
     PixelId,
+    Place,
     Prepared,
     Reason,
     Record,
@@ -94,6 +95,17 @@ class Intake:
     def release(self, ref: SchemaRef) -> list[Record]:
         """The records that waited for a schema which is known now."""
         return self._waiting.pop(ref, [])
+
+    def take_out(self, place: Place) -> Record | None:
+        """The record of this place, if it waits here for its schema; it no longer does."""
+        for ref, records in self._waiting.items():
+            for record in records:
+                if place.is_of(record):
+                    records.remove(record)
+                    if not records:
+                        del self._waiting[ref]
+                    return record
+        return None
 
     def forget(self, partition: TopicPartition) -> None:
         """A tenure is over (the ledger knows): its records are the next owner's."""

@@ -12,6 +12,7 @@ from consumer.event_names import NEAR_MISS, near_miss
 from consumer.graph_versions import NEWEST, Outlook
 from consumer.leftover import Left
 from consumer.letter_box import Report
+from consumer.letter_trouble import trouble_of
 from consumer.metrics import Metrics
 from consumer.model import (
     Accepted,
@@ -22,6 +23,7 @@ from consumer.model import (
     MetaError,
     PauseCause,
     PixelId,
+    Place,
     Prepared,
     Reason,
     Rejected,
@@ -60,6 +62,7 @@ class Journal:
         self._spilled: set[PixelId] = set()
         self._lost: dict[TopicPartition, int] = {}
         self._beyond: set[TopicPartition] = set()
+        self._too_large: frozenset[Place] = frozenset()
 
     def rebalanced(self, kind: str, partitions: Collection[TopicPartition]) -> None:
         """Partitions came or went: ``kind`` is assigned, revoked or lost."""
@@ -210,16 +213,38 @@ class Journal:
     def letter_failed(self, report: Report) -> None:
         """A dead letter could not be written; it will be tried again."""
         self.metrics.dead_letter_failed(report.writing.value)
-        if self._is_new(f"letter {report.writing} {report.error}"):
-            self.log.error(
-                "dead letters cannot be written; nothing is committed past them",
-                writing=report.writing.value,
-                error=report.error,
-            )
+
+    def letters_failing(self, error: str) -> None:
+        """Dead letters cannot be written; ``error`` is Kafka's name for why."""
+        if self._is_new(f"letter {error}"):
+            event = "dead letters cannot be written; nothing is committed past them"
+            self.log.error(event, error=error, trouble=trouble_of(error).value)
 
     def letters_written_again(self) -> None:
-        """Dead letters are acknowledged after a failure."""
-        self._over("letter ")
+        """Every dead letter that failed is acknowledged, or no longer ours."""
+        if self._over("letter "):
+            self.log.info("dead letters can be written again")
+
+    def letters_too_large(self, places: Collection[Place]) -> None:
+        """These records are too large for the dead-letter topic, each for itself."""
+        for place in places:
+            if place not in self._too_large:
+                self.log.error(
+                    "a record is too large for the dead-letter topic; its partition waits",
+                    record=str(place),
+                    advice="raise the topic's max.message.bytes, or `conversions skip` the record",
+                )
+        self._too_large = frozenset(places)
+
+    def skipped(self, place: Place) -> None:
+        """Somebody had a record taken out of the way."""
+        event = "a record is skipped by an operator; Meta will not get it"
+        self.log.warning(event, record=str(place))
+
+    def producer_replaced(self, error: str) -> None:
+        """The producer of dead letters met a fatal error, and another took its place."""
+        self.metrics.producer_replacements.inc()
+        self.log.warning("the dead-letter producer broke; a new one takes its place", error=error)
 
     def kafka_error(self, error: ClientError) -> None:
         """The client reports an error; it goes on trying by itself."""

@@ -1,7 +1,8 @@
 """Rejected records on their way into the dead-letter topic, until the brokers acknowledge each.
 
 First the dead letter, then the offset: a record leaves this room, and only then is settled, when
-its dead letter is acknowledged. One that cannot be written is written again, without end.
+its dead letter is acknowledged. One that cannot be written is written again, without end; only an
+operator can have a reference written in its place.
 """
 
 import heapq
@@ -12,10 +13,17 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from consumer.dead_letter import DeadLetter, dead_letter
-from consumer.model import Rejected, TopicPartition
+from consumer.model import Place, Reason, Rejected, TopicPartition
+from consumer.skip import Skipping, skipped_letter
 
 AGAIN_SECONDS = 5.0
 TOO_LARGE_AGAIN_SECONDS = 10.0
+
+UNANSWERED_SECONDS = 30.0
+"""A dead letter without a report for so long is trouble too: librdkafka gives up after minutes."""
+
+UNANSWERED = "_TIMED_OUT"
+"""Kafka's name for that."""
 
 
 class Writing(Enum):
@@ -35,7 +43,7 @@ class Report(NamedTuple):
 
 
 class DeadLetters(Protocol):
-    """The dead-letter topic. ``produce`` never blocks: False when its queue is full."""
+    """The dead-letter topic. ``produce`` never blocks: False when nothing more can be taken now."""
 
     def produce(self, letter: DeadLetter, ticket: int) -> bool: ...
 
@@ -59,12 +67,12 @@ class LetterBox:
         self._letters: dict[int, _Letter] = {}
         self._due: deque[int] = deque()
         self._alone: deque[int] = deque()
-        self._out: set[int] = set()
+        self._out: dict[int, float] = {}  # since when, in this order
         self._later: list[tuple[float, int]] = []
-        self._too_large: dict[int, TopicPartition] = {}
+        self._too_large: dict[int, Place] = {}
+        self._failing: dict[int, str] = {}
         self._tickets = 0
         self._failures: list[Report] = []
-        self.failing: str | None = None
 
     def __repr__(self) -> str:
         return f"<LetterBox {len(self._letters)} waiting>"
@@ -80,7 +88,18 @@ class LetterBox:
     @property
     def too_large(self) -> frozenset[TopicPartition]:
         """Partitions with a record that the dead-letter topic does not take even briefly."""
-        return frozenset(self._too_large.values())
+        return frozenset(place.partition for place in self.too_large_records)
+
+    @property
+    def too_large_records(self) -> list[Place]:
+        """Those records. Safe from any thread."""
+        return list(self._too_large.values())
+
+    @property
+    def failing(self) -> str | None:
+        """Kafka's name of what keeps a dead letter from being written; None while all are. Safe
+        from any thread."""
+        return next(iter(list(self._failing.values())), None)
 
     def put(self, rejected: Rejected, *, failed_at_ms: int) -> None:
         """Take a rejected record; ``advance`` produces it."""
@@ -95,11 +114,12 @@ class LetterBox:
             for report in self._dead_letters.reports()
             if (letter := self._reported(report, now)) is not None
         ]
+        self._look_for_unanswered(now)
         while self._later and self._later[0][0] <= now:
             ticket = heapq.heappop(self._later)[1]
             large = ticket in self._letters and self._letters[ticket].alone
             (self._alone if large else self._due).append(ticket)
-        self._produce_due()
+        self._produce_due(now)
         return written
 
     def forget(self, is_over: Callable[[int], bool]) -> None:
@@ -109,51 +129,74 @@ class LetterBox:
         for ticket, letter in list(self._letters.items()):
             if is_over(letter.rejected.record.tenure):
                 letter.forgotten = True
-                self._too_large.pop(ticket, None)
+                self._well(ticket)
                 if ticket in waiting:
                     del self._letters[ticket]
-        if not self._letters:
-            self.failing = None
+
+    def skip(self, place: Place, *, failed_at_ms: int) -> Skipping | None:
+        """Write a reference in place of this record's dead letter, unless that is being written at
+        the moment; None when it has no dead letter here."""
+        for ticket, letter in self._letters.items():
+            if letter.forgotten or not place.is_of(letter.rejected.record):
+                continue
+            if letter.rejected.reason is Reason.SKIPPED_BY_OPERATOR:
+                return Skipping.UNDER_WAY
+            if ticket in self._out:
+                return Skipping.BEING_WRITTEN
+            del self._letters[ticket]
+            self._well(ticket)
+            self.put(skipped_letter(letter.rejected), failed_at_ms=failed_at_ms)
+            return Skipping.UNDER_WAY
+        return None
 
     def drain_failures(self) -> list[Report]:
         """Failed writings since the last call, for log and metrics."""
         failures, self._failures = self._failures, []
         return failures
 
-    def _produce_due(self) -> None:
+    def _produce_due(self, now: float) -> None:
         while self._alone and not self._out:
             # The brokers' limit is on what travels together: large ones go one by one.
-            if not self._produce(self._alone[0]):
+            if not self._produce(self._alone[0], now):
                 return
             self._alone.popleft()
-        while self._due and not self._alone and self._produce(self._due[0]):
+        while self._due and not self._alone and self._produce(self._due[0], now):
             self._due.popleft()
 
-    def _produce(self, ticket: int) -> bool:
+    def _produce(self, ticket: int, now: float) -> bool:
         letter = self._letters.get(ticket)
         if letter is None:
             return True
         record = dead_letter(letter.rejected, failed_at_ms=letter.failed_at_ms, brief=letter.brief)
         produced = self._dead_letters.produce(record, ticket)
         if produced:
-            self._out.add(ticket)
+            self._out[ticket] = now
         return produced
 
+    def _look_for_unanswered(self, now: float) -> None:
+        """The one that has been out for longest speaks for all."""
+        ticket, since = next(iter(self._out.items()), (0, now))
+        letter = self._letters.get(ticket)
+        if letter is not None and not letter.forgotten and now - since > UNANSWERED_SECONDS:
+            self._failing.setdefault(ticket, UNANSWERED)
+
+    def _well(self, ticket: int) -> None:
+        self._failing.pop(ticket, None)
+        self._too_large.pop(ticket, None)
+
     def _reported(self, report: Report, now: float) -> _Letter | None:
-        self._out.discard(report.ticket)
+        self._out.pop(report.ticket, None)
         letter = self._letters.get(report.ticket)
         if letter is None:
             return None
         if report.writing is Writing.ACKNOWLEDGED:
-            self.failing = None
-            self._too_large.pop(report.ticket, None)
+            self._well(report.ticket)
             return self._letters.pop(report.ticket)
         self._failures.append(report)
         if letter.forgotten:
             del self._letters[report.ticket]
-            if not self._letters:
-                self.failing = None
             return None
+        self._failing.pop(report.ticket, None)
         if report.writing is Writing.TOO_LARGE and not letter.alone:
             letter.alone = True
             self._alone.append(report.ticket)
@@ -161,9 +204,9 @@ class LetterBox:
             letter.brief = True  # once more at once, with the headers that replay needs
             self._alone.append(report.ticket)
         elif report.writing is Writing.TOO_LARGE:
-            self._too_large[report.ticket] = letter.rejected.record.partition
+            self._too_large[report.ticket] = letter.rejected.record.place
             heapq.heappush(self._later, (now + TOO_LARGE_AGAIN_SECONDS, report.ticket))
         else:
-            self.failing = report.error
+            self._failing[report.ticket] = report.error or UNANSWERED
             heapq.heappush(self._later, (now + AGAIN_SECONDS, report.ticket))
         return None

@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import time
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
@@ -19,6 +20,7 @@ from consumer.assembly import (
     senders_from,
 )
 from consumer.clock import SystemClock
+from consumer.dead_letter import iso_time
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
@@ -33,7 +35,7 @@ from consumer.letter_box import LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
 from consumer.metrics import Metrics
-from consumer.model import PixelId
+from consumer.model import PixelId, Place
 from consumer.pipeline import Pipeline, Timing
 from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes, Resuming
@@ -42,6 +44,8 @@ from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local
 from consumer.settings import Settings
 from consumer.settle import Ledger
 from consumer.signals import heed_signals
+from consumer.skip import ANSWER_SECONDS, Skipping
+from consumer.wishes import Wishes
 
 DAY_SECONDS = 86_400.0
 FILES_SECONDS = 5.0
@@ -91,6 +95,8 @@ class Member:
             topic=settings.dlq_topic,
             logger=kafka_log,
             heard=self._source.hear,
+            replaced=self._journal.producer_replaced,
+            now=self._clock.now,
         )
         self._credentials = KafkaCredentials(
             settings=settings,
@@ -108,6 +114,12 @@ class Member:
         self._letters = LetterBox(dead_letters=self._dead_letters)
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
+        self._wishes = Wishes(
+            ledger=self._ledger,
+            skip=self._pipeline.skip,
+            skipped=self._journal.skipped,
+            wait_seconds=ANSWER_SECONDS,
+        )
 
     @property
     def address(self) -> str:
@@ -140,7 +152,6 @@ class Member:
             while not self._stopping.is_set():
                 self._pipeline.turn()
                 self._look_around()
-                self._dead_letters.raise_if_broken()
             self._log.info("draining", open=self._ledger.open_records)
             left = self._pipeline.close()
         finally:
@@ -163,6 +174,7 @@ class Member:
         now = self._clock.now()
         while not self._resumes.empty():
             self._pipeline.resume(self._resumes.get())
+        self._wishes.turn()
         if now < self._gauges_at:
             return
         self._gauges_at = now + GAUGES_SECONDS
@@ -210,6 +222,10 @@ class Member:
             return Resuming.TOO_MANY
         return Resuming.WILL_BE
 
+    def _skip(self, place: Place) -> Skipping:
+        """Called on the probes' threads, and waits there for the loop."""
+        return self._wishes.ask(place)
+
     def _has_joined(self) -> bool:
         """Whether the coordinator has answered. Under the new group protocol the client makes up
         its member id itself, and a surplus member hears of no assignment."""
@@ -246,13 +262,21 @@ class Member:
                 "heartbeat_age_seconds": round(age, 3),
                 "joined": self._joined,
                 "stopping": self._stopping.is_set(),
-                "dead_letters_failing": self._letters.failing,
+                **self._dead_letter_facts(),
                 "destinations": {
                     outbox.destination: outbox.state.value
                     for outbox in list(self._deliveries.outboxes.values())
                 },
             },
         )
+
+    def _dead_letter_facts(self) -> dict[str, Any]:
+        return {
+            "dead_letters_waiting": len(self._letters),
+            "dead_letters_failing": self._letters.failing,
+            "dead_letters_failing_since": iso_time(self._pipeline.letters_failing_since_ms) or None,
+            "dead_letters_too_large": [str(place) for place in self._letters.too_large_records],
+        }
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
@@ -271,6 +295,7 @@ class Member:
                 registry=self._journal.metrics.registry,
                 health=self._health,
                 resume=self._resume,
+                skip=self._skip,
             )
         except OSError as error:
             where = f"{settings.metrics_host}, port {settings.metrics_port}"

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.graph_versions import ends_at
+from consumer.letter_trouble import trouble_of
 from consumer.model import (
     Accepted,
     Batch,
@@ -114,6 +115,22 @@ class Metrics:
             "conversions_dead_letter_failures_total",
             "Attempts to write a dead letter that failed",
             ["writing"],
+            registry=registry,
+        )
+        self._dead_letters_waiting = Gauge(
+            "conversions_dead_letters_waiting",
+            "Dead letters that the brokers have not acknowledged yet",
+            registry=registry,
+        )
+        self._dead_letters_failing = _Snapshot(
+            "conversions_dead_letters_failing_since_timestamp_seconds",
+            "Since when dead letters cannot be written, and why; absent while they can",
+            ["trouble"],
+            registry,
+        )
+        self.producer_replacements = Counter(
+            "conversions_dead_letter_producer_replacements_total",
+            "Producers of dead letters that met a fatal error and were replaced",
             registry=registry,
         )
         self._match_key_events = Counter(
@@ -368,6 +385,16 @@ class Metrics:
     def dead_letter_failed(self, writing: str) -> None:
         """A dead letter could not be written this time."""
         self._dead_letter_failures.labels(writing).inc()
+
+    def dead_letters(
+        self, *, waiting: int, failing: str | None, failing_since_ms: int | None
+    ) -> None:
+        """How many wait for their acknowledgement; ``failing`` is Kafka's name of the trouble."""
+        self._dead_letters_waiting.set(waiting)
+        since: dict[tuple[str, ...], float] = {}
+        if failing is not None and failing_since_ms is not None:
+            since[trouble_of(failing).value,] = failing_since_ms / 1000
+        self._dead_letters_failing.set(since)
 
     def prepared(self, event: Prepared) -> None:
         """What was left out of an event and what it lacks; most events have neither."""

@@ -23,6 +23,20 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}:{self.partition}"
 
 
+class Place(NamedTuple):
+    """Where one record stands in its topic."""
+
+    partition: TopicPartition
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+    def is_of(self, record: "Record") -> bool:
+        """Whether it is this record's."""
+        return record.offset == self.offset and record.partition == self.partition
+
+
 class Origin(NamedTuple):
     """Where a record first appeared: it stays the same through dead letters and replays."""
 
@@ -57,7 +71,12 @@ class Record(NamedTuple):
     tenure: int
 
     def __repr__(self) -> str:
-        return f"Record({self.partition}:{self.offset}, tenure={self.tenure})"
+        return f"Record({self.place}, tenure={self.tenure})"
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(self.partition, self.offset)
 
     @property
     def size_bytes(self) -> int:
@@ -153,6 +172,7 @@ class Reason(Enum):
     EXPIRED = "expired"
     OUTCOME_UNKNOWN = "outcome_unknown"
     DESTINATION_HALTED = "destination_halted"
+    SKIPPED_BY_OPERATOR = "skipped_by_operator"
 
     INTERNAL_ERROR = "internal_error"
 
@@ -171,6 +191,7 @@ _STAGES = {
     Reason.EXPIRED: Stage.SEND,
     Reason.OUTCOME_UNKNOWN: Stage.SEND,
     Reason.DESTINATION_HALTED: Stage.SEND,
+    Reason.SKIPPED_BY_OPERATOR: Stage.SEND,
 }
 
 

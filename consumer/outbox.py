@@ -18,6 +18,7 @@ from consumer.model import (
     Incomplete,
     MetaError,
     PixelId,
+    Place,
     Prepared,
     Reason,
     Refused,
@@ -28,10 +29,11 @@ from consumer.model import (
     Throttled,
     Verdict,
 )
-from consumer.parcel import Parcel, Place, may_have_counted, tenures_of
+from consumer.parcel import Parcel, may_have_counted, tenures_of
 from consumer.parcel_queue import ParcelQueue
 from consumer.patience import OutboxState, Patience
 from consumer.refused_alone import RefusedAlone
+from consumer.skip import DETAIL
 from consumer.take_apart import take_apart
 
 UNCLEAR_MAX = 4
@@ -130,8 +132,8 @@ class Outbox:
         first_sent: dict[Place, int] = {}
         for parcel in self._queue.parcels:
             if parcel.first_sent_at_ms is not None:
-                given = (event.record for event in parcel.waiting() if gone(event))
-                first_sent |= {(r.partition, r.offset): parcel.first_sent_at_ms for r in given}
+                given = (event.record.place for event in parcel.waiting() if gone(event))
+                first_sent |= dict.fromkeys(given, parcel.first_sent_at_ms)
             parcel.forget(gone)
         return first_sent
 
@@ -220,6 +222,15 @@ class Outbox:
                 parcel.rejected(event, Reason.DESTINATION_HALTED, detail) for event in waiting
             ]
         return spilled
+
+    def skip(self, place: Place) -> Rejected | None:
+        """Give up the event of this place, if it waits here; not while it is on its way."""
+        for parcel in self._queue.parcels:
+            for event in parcel.waiting():
+                if place.is_of(event.record):
+                    parcel.take_out([event])
+                    return parcel.rejected(event, Reason.SKIPPED_BY_OPERATOR, DETAIL)
+        return None
 
     def forget(self) -> None:
         """Drop what belongs to tenures that are over. What is in flight is asked when it is back:

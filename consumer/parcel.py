@@ -14,16 +14,12 @@ from consumer.model import (
     Rejected,
     Retry,
     Throttled,
-    TopicPartition,
     Verdict,
     WindowKey,
 )
 
 AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
 """Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
-
-Place = tuple[TopicPartition, int]
-"""A record's partition and offset."""
 
 
 @dataclass(slots=True, eq=False)

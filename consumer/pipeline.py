@@ -21,6 +21,7 @@ from consumer.model import (
     Delivered,
     EndOfPartition,
     PixelId,
+    Place,
     Prepared,
     ReadFailed,
     Record,
@@ -34,6 +35,7 @@ from consumer.schema_registry import Fetched
 from consumer.seams import Clock, Outgoing, Source
 from consumer.senders import Answer
 from consumer.settle import Ledger, Opening
+from consumer.skip import Skipping, skipped_record
 from consumer.valve import Valve
 
 READ_SECONDS = 0.05
@@ -90,6 +92,7 @@ class Pipeline:
         self._states: dict[PixelId, tuple[object, object]] = {}
         self._commit_at = 0.0
         self._end_at = float("inf")
+        self.letters_failing_since_ms: int | None = None
         self.heartbeat = clock.now()
 
     def use(self, preparation: Preparation) -> None:
@@ -111,6 +114,24 @@ class Pipeline:
     def resume(self, destination: PixelId) -> None:
         """A halted destination is tried again at once, because somebody says so."""
         self._journal.resumed(destination, self._deliveries.resume(destination, self._clock.now()))
+
+    def skip(self, place: Place) -> Skipping:
+        """Take one open record out of the way, because somebody says so: its dead letter is only a
+        reference. ``UNDER_WAY`` when that is on its way, and again each time it is asked for."""
+        if self._ledger.tenure_of(place.partition) is None:
+            return Skipping.NOT_OURS
+        if not self._ledger.is_open(*place):
+            return Skipping.NOT_OPEN
+        now_ms = self._clock.now_ms()
+        became = self._letters.skip(place, failed_at_ms=now_ms)
+        if became is not None:
+            return became
+        record = self._intake.take_out(place)
+        rejected = self._deliveries.skip(place) if record is None else skipped_record(record)
+        if rejected is None:
+            return Skipping.ON_ITS_WAY
+        self._reject([rejected], now_ms)
+        return Skipping.UNDER_WAY
 
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
@@ -275,7 +296,7 @@ class Pipeline:
             self._outgoing.submit(request)
         self._reject(step.rejected, now_ms)
         self._tell_states()
-        self._write_letters(now)
+        self._write_letters(now, now_ms)
         self._hear_kafka()
 
     def _answered(self, answer: Answer, now: float, now_ms: int) -> None:
@@ -301,16 +322,21 @@ class Pipeline:
             if not self._ledger.is_over(one.record.tenure):
                 self._letters.put(one, failed_at_ms=now_ms)
 
-    def _write_letters(self, now: float) -> None:
-        failing = self._letters.failing
+    def _write_letters(self, now: float, now_ms: int) -> None:
         for written in self._letters.advance(now):
             # First the dead letter, then the offset: only here is a rejected record settled.
             self._ledger.settle(written.record)
             self._journal.dead_lettered(written)
         for report in self._letters.drain_failures():
             self._journal.letter_failed(report)
-        if failing is not None and self._letters.failing is None:
+        failing = self._letters.failing
+        if failing is not None:
+            self.letters_failing_since_ms = self.letters_failing_since_ms or now_ms
+            self._journal.letters_failing(failing)
+        elif self.letters_failing_since_ms is not None:
+            self.letters_failing_since_ms = None
             self._journal.letters_written_again()
+        self._journal.letters_too_large(self._letters.too_large_records)
 
     def _schema_news(self, fetched: Fetched, now: float, now_ms: int) -> None:
         if fetched.known is None:
@@ -347,7 +373,8 @@ class Pipeline:
             self._journal.flow(self._valve.paused, before)
         for partition in flow.given_back:
             self._give_back(partition)
-        for spill in flow.spills:
+        # While no dead letter can be written nobody gets room by one more that waits for it.
+        for spill in flow.spills if self._letters.failing is None else ():
             spilled = spill.outbox.spill(spill.events_max, spill.of)
             if spilled:
                 self._journal.spilled(spill.outbox, len(spilled))
@@ -356,6 +383,11 @@ class Pipeline:
     def gauges(self) -> None:
         """Show how full the house is."""
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
+        self._journal.metrics.dead_letters(
+            waiting=len(self._letters),
+            failing=self._letters.failing,
+            failing_since_ms=self.letters_failing_since_ms,
+        )
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
         self._journal.metrics.flow(
             records=self._ledger.open_records,

@@ -1,8 +1,9 @@
-"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``, and one thing to ask for.
+"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``, and two things to ask for.
 
 ``/livez`` proves that the poll loop turns; it never depends on Meta, Kafka or the registry being
 up. ``/readyz`` only tells whether the group's coordinator has answered, and what is degraded.
-``POST /destinations/{id}/resume`` is taken from this machine alone, wherever the port is open to.
+``POST /destinations/{id}/resume`` and ``POST /records/{topic}:{partition}:{offset}/skip`` are taken
+from this machine alone, wherever the port is open to.
 """
 
 import re
@@ -10,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
@@ -18,7 +20,8 @@ import orjson
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from consumer.model import PixelId
+from consumer.model import PixelId, Place
+from consumer.skip import Skipping, place_of
 
 SERVER = "conversions-consumer"
 """What the port calls itself, in the header of that name."""
@@ -51,13 +54,14 @@ class Probes:
         registry: CollectorRegistry,
         health: Callable[[], Health],
         resume: Callable[[PixelId], Resuming],
+        skip: Callable[[Place], Skipping],
     ) -> None:
         """Binds at once; port 0 takes a free one. Raises OSError when the port is taken.
 
-        ``health`` and ``resume`` are called on the server's threads.
+        ``health``, ``resume`` and ``skip`` are called on the server's threads.
         """
         server = _ServerV6 if ":" in host else ThreadingHTTPServer
-        self._server = server((host, port), _answers(registry, health, resume))
+        self._server = server((host, port), _answers(registry, health, _Asked(resume, skip)))
         self._server.daemon_threads = True
 
     @property
@@ -84,6 +88,45 @@ class _ServerV6(ThreadingHTTPServer):
 
 
 _RESUME_PATH = re.compile(r"/destinations/([0-9]{1,32})/resume", re.ASCII)
+_SKIP_PATH = re.compile(r"/records/([^/]{1,300})/skip", re.ASCII)
+_SKIPPING_STATUS = {
+    Skipping.SKIPPED: 200,
+    Skipping.UNDER_WAY: 202,
+    Skipping.NOT_OPEN: 404,
+    Skipping.ON_ITS_WAY: 409,
+    Skipping.BEING_WRITTEN: 409,
+    Skipping.NOT_OURS: 421,
+    Skipping.TOO_MANY: 503,
+    Skipping.NO_TURN: 503,
+}
+
+
+class _Answer(NamedTuple):
+    status: int
+    text: str
+
+
+class _Asked(NamedTuple):
+    """What can be asked for by POST."""
+
+    resume: Callable[[PixelId], Resuming]
+    skip: Callable[[Place], Skipping]
+
+    def of(self, path: str) -> Callable[[], _Answer] | None:
+        """What this path asks for; None when that is nothing."""
+        if found := _RESUME_PATH.fullmatch(path):
+            return partial(self._resume, PixelId(found[1]))
+        found = _SKIP_PATH.fullmatch(path)
+        place = place_of(found[1]) if found else None
+        return None if place is None else partial(self._skip, place)
+
+    def _resume(self, destination: PixelId) -> _Answer:
+        became = self.resume(destination)
+        return _Answer(became.value, became.name.lower().replace("_", " "))
+
+    def _skip(self, place: Place) -> _Answer:
+        became = self.skip(place)
+        return _Answer(_SKIPPING_STATUS[became], became.value)
 
 
 def _is_this_machine(peer: str) -> bool:
@@ -96,7 +139,7 @@ def _is_this_machine(peer: str) -> bool:
 def _answers(
     registry: CollectorRegistry,
     health: Callable[[], Health],
-    resume: Callable[[PixelId], Resuming],
+    asked: _Asked,
 ) -> type[BaseHTTPRequestHandler]:
     class Answers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -119,17 +162,16 @@ def _answers(
 
         def do_POST(self) -> None:
             self.close_connection = True  # whatever its body was, it is not read
-            match = _RESUME_PATH.fullmatch(self.path)
+            do = asked.of(self.path)
             # A page in a browser on this machine has an origin, and no business here.
             trusted = _is_this_machine(self.client_address[0]) and "Origin" not in self.headers
-            if match is None:
-                self._answer(405, b"only what can be resumed is posted to\n", "text/plain")
+            if do is None:
+                self._answer(405, b"nothing of this name can be asked for\n", "text/plain")
             elif not trusted:
                 self._answer(403, b"this is for its own machine only\n", "text/plain")
             else:
-                became = resume(PixelId(match[1]))
-                text = f"{became.name.lower().replace('_', ' ')}\n".encode()
-                self._answer(became.value, text, "text/plain")
+                answer = do()
+                self._answer(answer.status, f"{answer.text}\n".encode(), "text/plain")
 
         def _answer(self, status: int, body: bytes, content_type: str) -> None:
             self.send_response(status)

@@ -1,9 +1,12 @@
 """A consumer that runs on this machine: what a command asks of it, through its metrics port."""
 
 from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
 
-from consumer.model import PixelId
+from consumer.model import PixelId, Place
 from consumer.probes import SERVER
+from consumer.skip import ANSWER_SECONDS as SKIP_SECONDS
+from consumer.skip import Skipping
 from consumer.unanswered import why_unanswered
 
 ANSWER_SECONDS = 5.0
@@ -12,6 +15,11 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not 
 
 class NobodyThere(Exception):
     """There is no answer. The message is a sentence's end."""
+
+
+class _Said(NamedTuple):
+    status: int
+    body: str
 
 
 class RunningMember:
@@ -31,13 +39,28 @@ class RunningMember:
 
         Raises ``NobodyThere``.
         """
-        client = HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
+        return self._post(f"/destinations/{destination}/resume", ANSWER_SECONDS).status
+
+    def skip(self, place: Place) -> Skipping | int:
+        """Ask it to take a record out of the way, and wait for it. A status where it does not take
+        that from us at all.
+
+        Raises ``NobodyThere``.
+        """
+        said = self._post(f"/records/{place}/skip", SKIP_SECONDS + ANSWER_SECONDS)
+        try:
+            return Skipping(said.body.strip())
+        except ValueError:
+            return said.status
+
+    def _post(self, path: str, seconds: float) -> _Said:
+        client = HTTPConnection(self._host, self._port, timeout=seconds)
         problem: str
         try:
-            client.request("POST", f"/destinations/{destination}/resume")
+            client.request("POST", path)
             answer = client.getresponse()
             if (answer.getheader("Server") or "").startswith(SERVER):
-                return answer.status
+                return _Said(answer.status, answer.read(100).decode(errors="replace"))
             problem = f"something else does (HTTP {answer.status})"
         except (OSError, HTTPException) as error:
             problem = why_unanswered(error)

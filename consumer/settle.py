@@ -110,6 +110,11 @@ class Ledger:
         tenure = self._tenures.get(partition)
         return None if tenure is None else tenure.number
 
+    def is_open(self, partition: TopicPartition, offset: int) -> bool:
+        """Whether this record was read in the live tenure, and has met no fate yet."""
+        tenure = self._tenures.get(partition)
+        return tenure is not None and offset in tenure.open
+
     def is_over(self, number: int) -> bool:
         """Whether this tenure has ended."""
         return number not in self._live

@@ -95,6 +95,11 @@ class Windows:
         ]
         return [self._close(key, Closing.DRAIN) for key in holding]
 
+    def find(self, is_it: Callable[[Prepared], bool]) -> Prepared | None:
+        """The event of which this is true, in whatever window it waits."""
+        events = (event for window in self._open.values() for event in window.events)
+        return next(filter(is_it, events), None)
+
     def forget(self, gone: Callable[[Prepared], bool]) -> None:
         """Drop events: their tenure is over, say, and the next owner reads them again."""
         for key, window in list(self._open.items()):

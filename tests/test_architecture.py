@@ -70,6 +70,7 @@ LOOPS = {
     "send",
     "sending",
     "valve",
+    "wishes",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
 """``cli`` is the entry point; ``cli_<command>`` holds a command that would crowd it."""

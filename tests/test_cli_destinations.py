@@ -22,6 +22,7 @@ from consumer.destinations import parse_destinations
 from consumer.emulator import Emulator, EmulatorConfig
 from consumer.model import PixelId
 from consumer.probes import Health, Probes, Resuming
+from consumer.skip import Skipping
 
 TOKEN = "EAAcanary-token-5f0c"
 OTHER_TOKEN = "EAAcanary-other-77aa"
@@ -276,6 +277,7 @@ class Consumer:
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
             resume=self._resume,
+            skip=lambda _: Skipping.NOT_OPEN,
         )
 
     @property

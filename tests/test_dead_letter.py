@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letter import DeadLetter, dead_letter, iso_time, masked
+from consumer.dead_letter import BY_REFERENCE, DeadLetter, dead_letter, iso_time, masked
 from consumer.model import Header, MetaError, Origin, PixelId, Reason, Record, Rejected, Stage
 from consumer.origin import MASKED, event_id_of, header_event_id, origin_of, text_header
 from tests.fakes.events import NOW_MS, PIXEL, TOPIC, a_record
@@ -456,3 +456,54 @@ def test_records_at_different_places_or_with_different_values_get_different_even
     ]
 
     assert len({event_id_of(record, None) for record in records}) == len(records)
+
+
+# --- by reference --------------------------------------------------------------------------------
+
+SKIPPED = replace(
+    REFUSED,
+    reason=Reason.SKIPPED_BY_OPERATOR,
+    record=REFUSED.record._replace(
+        headers=(("conversions.origin", b"shop:1:2:3"), ("traceparent", b"00-ab"))
+    ),
+)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_skipped_record_is_only_referred_to(brief: bool) -> None:
+    letter = written(SKIPPED, brief=brief)
+    headers = headers_of(SKIPPED, brief=brief)
+
+    assert (letter.key, letter.value) == (None, None)
+    assert headers[BY_REFERENCE] == b"true"
+    assert headers["conversions.reason"] == b"skipped_by_operator"
+    assert headers["conversions.origin"] == b"shop:1:2:3"
+    assert headers["conversions.event_id"] == b"order_1"
+    place = [headers[f"__connect.errors.{part}"] for part in ("topic", "partition", "offset")]
+    assert place == [TOPIC.encode(), b"3", b"42"], "where it stands, not where it came from"
+    assert "traceparent" not in headers, "nothing of it is copied"
+
+
+def test_a_skipped_record_tells_as_much_as_any_other_of_what_happened() -> None:
+    headers = headers_of(SKIPPED)
+
+    assert headers["conversions.error_code"] == b"100"
+    assert headers["conversions.maybe_delivered"] == b"true"
+    assert headers["__connect.errors.stage"] == b"TASK_PUT"
+
+
+def test_a_value_of_null_is_no_reference() -> None:
+    null = replace(UNDECODABLE, record=UNDECODABLE.record._replace(key=None, value=None))
+
+    assert written(null).value is None
+    assert BY_REFERENCE not in headers_of(null)
+
+
+def test_what_was_sent_and_given_back_may_have_been_delivered() -> None:
+    given_back = replace(SKIPPED, attempts=0, first_sent_at_ms=NOW_MS)
+
+    headers = headers_of(given_back)
+
+    assert "conversions.attempts" not in headers
+    assert headers["conversions.first_sent_at"] == iso_time(NOW_MS).encode()
+    assert headers["conversions.maybe_delivered"] == b"true"

@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from consumer import __version__
 from consumer.probes import Health, Probes, Resuming
 from consumer.settings import load_settings
+from consumer.skip import Skipping
 from tests.integration import free_ports
 from tests.python_tools import LOCK_PATH, needed
 
@@ -248,6 +249,7 @@ def _probes(*, live: bool) -> Iterator[int]:
         port=0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=live, ready=not live, facts={}),
+        skip=lambda _: Skipping.NOT_OPEN,
         resume=lambda _: Resuming.NOTHING_HERE,
     )
     probes.start()

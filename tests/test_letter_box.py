@@ -11,11 +11,14 @@ from consumer.dead_letter import DeadLetter
 from consumer.letter_box import (
     AGAIN_SECONDS,
     TOO_LARGE_AGAIN_SECONDS,
+    UNANSWERED_SECONDS,
     LetterBox,
     Report,
     Writing,
 )
-from consumer.model import MetaError, Reason, Rejected, TopicPartition
+from consumer.letter_trouble import LetterTrouble, trouble_of
+from consumer.model import MetaError, Place, Reason, Rejected, TopicPartition
+from consumer.skip import Skipping
 from tests.fakes.events import NOW_MS, TOPIC, a_record
 
 
@@ -431,3 +434,114 @@ def test_letters_that_are_too_large_together_are_written_one_by_one() -> None:
 
     assert written + box.advance(0.0) == letters
     assert topic.produced[3:] == topic.produced[:3], "each in full"
+
+
+# --- skipping, and trouble -----------------------------------------------------------------------
+
+
+def too_large_box(topic: Topic) -> LetterBox:
+    """With one letter that the topic does not take even briefly."""
+    box = box_with(topic, rejected(partition=4))
+    box.advance(0.0)
+    for _ in range(3):
+        topic.report(Writing.TOO_LARGE)
+        box.advance(0.0)
+    assert box.too_large_records == [Place(TopicPartition(TOPIC, 4), 0)]
+    return box
+
+
+def test_a_reference_is_written_in_place_of_a_letter_that_is_too_large() -> None:
+    topic = Topic()
+    box = too_large_box(topic)
+    (place,) = box.too_large_records
+
+    assert box.skip(place, failed_at_ms=NOW_MS + 9) is Skipping.UNDER_WAY
+    assert box.too_large_records == []
+    assert box.advance(1.0) == []
+    assert (topic.produced[-1].value, topic.produced[-1].timestamp_ms) == (None, NOW_MS + 9)
+    topic.report(Writing.ACKNOWLEDGED)
+    (written,) = box.advance(2.0)
+
+    assert written.reason is Reason.SKIPPED_BY_OPERATOR
+    assert len(box) == 0
+    box.advance(TOO_LARGE_AGAIN_SECONDS * 2)
+    assert len(topic.produced) == 4, "the letter itself is not tried again"
+
+
+def test_a_letter_that_is_out_or_forgotten_or_somebody_elses_is_not_skipped() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0), rejected(1, tenure=2))
+    box.advance(0.0)
+    out, gone = Place(TopicPartition(TOPIC, 0), 0), Place(TopicPartition(TOPIC, 0), 1)
+    box.forget(lambda tenure: tenure == 2)
+
+    assert box.skip(out, failed_at_ms=NOW_MS) is Skipping.BEING_WRITTEN
+    assert box.skip(gone, failed_at_ms=NOW_MS) is None
+    assert box.skip(Place(TopicPartition("other", 0), 0), failed_at_ms=NOW_MS) is None
+    assert len(topic.produced) == 2
+
+
+def test_skipping_the_one_that_waits_alone_lets_the_others_go() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0), rejected(1))
+    box.advance(0.0)
+    for _ in range(2):
+        topic.report(Writing.TOO_LARGE)
+    box.advance(0.0)
+    waiting = Place(TopicPartition(TOPIC, 0), 1)
+
+    assert box.skip(waiting, failed_at_ms=NOW_MS) is Skipping.UNDER_WAY
+    topic.report(Writing.ACKNOWLEDGED)
+    box.advance(0.0)
+    topic.report(Writing.ACKNOWLEDGED)
+
+    assert [each.record.offset for each in box.advance(0.0)] == [1]
+    assert len(box) == 0
+
+
+def test_a_letter_without_a_report_is_failing_after_a_while_and_well_with_its_report() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected(0), rejected(1))
+    box.advance(0.0)
+    box.advance(UNANSWERED_SECONDS)
+    assert box.failing is None
+
+    box.advance(UNANSWERED_SECONDS + 1)
+    assert box.failing == "_TIMED_OUT"
+
+    topic.report(Writing.ACKNOWLEDGED)
+    box.advance(UNANSWERED_SECONDS + 2)
+    assert box.failing == "_TIMED_OUT", "the second one is out as well"
+    topic.report(Writing.ACKNOWLEDGED)
+    box.advance(UNANSWERED_SECONDS + 3)
+    assert box.failing is None
+
+
+def test_a_failing_letter_that_turns_out_too_large_is_no_longer_failing() -> None:
+    topic = Topic()
+    box = box_with(topic, rejected())
+    box.advance(0.0)
+    topic.report(Writing.FAILED, error="NOT_ENOUGH_REPLICAS")
+    box.advance(0.0)
+    assert box.failing == "NOT_ENOUGH_REPLICAS"
+    box.advance(AGAIN_SECONDS)
+
+    topic.report(Writing.TOO_LARGE)
+    box.advance(AGAIN_SECONDS)
+
+    assert box.failing is None
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        ("_UNKNOWN_TOPIC", LetterTrouble.TOPIC_MISSING),
+        ("TOPIC_AUTHORIZATION_FAILED", LetterTrouble.NOT_ALLOWED),
+        ("_MSG_TIMED_OUT", LetterTrouble.UNANSWERED),
+        ("_TIMED_OUT", LetterTrouble.UNANSWERED),
+        ("OUT_OF_ORDER_SEQUENCE_NUMBER", LetterTrouble.REFUSED),
+        ("whatever Kafka 9 calls it", LetterTrouble.REFUSED),
+    ],
+)
+def test_kafkas_many_names_are_few_troubles(error: str, trouble: LetterTrouble) -> None:
+    assert trouble_of(error) is trouble

@@ -3,6 +3,7 @@
 No broker is there. What is asked goes the whole way: port, queue, the loop's turn, outbox, log.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from consumer.member import RESUMES_WAITING_MAX, Member
-from consumer.model import Halted, HaltReason, MetaError, PixelId, TopicPartition
+from consumer.model import Halted, HaltReason, MetaError, PixelId, Place, TopicPartition
 from consumer.running_member import RunningMember
 from consumer.settings import load_settings
+from consumer.skip import Skipping
 from tests.fakes.events import TOPIC, a_record, an_event
 from tests.fakes.house import Lines
 
@@ -117,3 +119,42 @@ def test_a_version_near_its_end_is_told_again_the_next_day(made: Made) -> None:
     member._look_around()
 
     assert len(lines.named("Graph API version")) == 2
+
+
+# --- skipping a record ---------------------------------------------------------------------------
+
+PLACE = Place(TopicPartition(TOPIC, 0), 0)
+
+
+def test_a_record_is_skipped_at_the_loops_next_turn(made: Made) -> None:
+    member, lines = made()
+    halt(member)
+    member._ledger.open(a_record(tenure=member._ledger.tenure_of(PLACE.partition) or 0), 0.0)
+    asked: list[Skipping | int] = []
+    asking = threading.Thread(target=lambda: asked.append(port_of(member).skip(PLACE)))
+    asking.start()
+
+    while len(member._letters) == 0:
+        member._look_around()
+
+    (told,) = lines.named("a record is skipped by an operator; Meta will not get it")
+    assert told == {"record": str(PLACE)}
+    # No broker is there: the letter is acknowledged in its place.
+    member._ledger.settle(next(iter(member._letters._letters.values())).rejected.record)
+    while asking.is_alive():
+        member._look_around()
+        asking.join(0.01)
+    assert asked == [Skipping.SKIPPED]
+
+
+def test_readiness_tells_of_dead_letters(made: Made) -> None:
+    member, _ = made()
+
+    facts = member._health().facts
+
+    assert {name: fact for name, fact in facts.items() if name.startswith("dead_letters")} == {
+        "dead_letters_waiting": 0,
+        "dead_letters_failing": None,
+        "dead_letters_failing_since": None,
+        "dead_letters_too_large": [],
+    }

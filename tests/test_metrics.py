@@ -299,6 +299,12 @@ def test_what_an_event_lacks_is_counted() -> None:
     house.metrics.prepared(event)
     house.metrics.prepared(prepared())
     house.metrics.dead_letter_failed("too_large")
+    house.metrics.dead_letters(waiting=3, failing="_MSG_TIMED_OUT", failing_since_ms=1_500)
+    since = "dead_letters_failing_since_timestamp_seconds"
+    assert house.value(since, trouble="unanswered") == 1.5
+    assert house.value("dead_letters_waiting") == 3
+    house.metrics.dead_letters(waiting=0, failing=None, failing_since_ms=None)
+    assert house.value(since, trouble="unanswered") is None
 
     assert house.value("dropped_fields_total", field="phone", reason="malformed") == 1
     assert house.value("event_warnings_total", warning="missing_source_url") == 1

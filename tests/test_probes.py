@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from consumer.model import PixelId
+from consumer.model import PixelId, Place, TopicPartition
 from consumer.probes import Health, Probes, Resuming
 from consumer.running_member import NobodyThere, RunningMember
+from consumer.skip import Skipping
 
 
 class House:
@@ -24,17 +25,24 @@ class House:
         self.counter = Counter("seen_total", "What was seen", registry=registry)
         self.resumed: list[PixelId] = []
         self.resuming = Resuming.WILL_BE
+        self.skipped: list[Place] = []
+        self.skipping = Skipping.SKIPPED
         self.probes = Probes(
             host="127.0.0.1",
             port=0,
             registry=registry,
             health=lambda: self.health,
             resume=self.resume,
+            skip=self.skip,
         )
 
     def resume(self, destination: PixelId) -> Resuming:
         self.resumed.append(destination)
         return self.resuming
+
+    def skip(self, place: Place) -> Skipping:
+        self.skipped.append(place)
+        return self.skipping
 
 
 class Answer(NamedTuple):
@@ -112,11 +120,21 @@ def test_another_path_says_where_to_look(house: House, path: str, status: int) -
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 501), ("DELETE", 501)])
 @pytest.mark.parametrize(
-    "path", ["/livez", "/destinations", "/destinations/shop/resume", "/destinations/1/resume/x"]
+    "path",
+    [
+        "/livez",
+        "/destinations",
+        "/destinations/shop/resume",
+        "/destinations/1/resume/x",
+        "/records/events:0/skip",
+        "/records/events:0:1",
+        "/records/events:0:-1/skip",
+        "/records/a/events:0:1/skip",
+    ],
 )
 def test_nothing_else_can_be_changed(house: House, method: str, status: int, path: str) -> None:
     assert get(house, path, method=method).status == status
-    assert house.resumed == []
+    assert (house.resumed, house.skipped) == ([], [])
 
 
 # --- resuming a destination ---------------------------------------------------------------------
@@ -175,6 +193,49 @@ def test_only_this_machine_may_resume_a_destination(house: House, peer: str, sta
 
     assert int(said.split()[1]) == status
     assert house.resumed == (["7"] if status == 202 else [])
+
+
+# --- skipping a record ---------------------------------------------------------------------------
+
+PLACE = Place(TopicPartition("conversions.events", 3), 1042)
+SKIP = f"/records/{PLACE}/skip"
+
+
+@pytest.mark.parametrize("became", Skipping)
+def test_whoever_has_a_record_skipped_is_told_what_became_of_it(
+    house: House, became: Skipping
+) -> None:
+    house.skipping = became
+
+    assert member(house).skip(PLACE) is became
+    assert house.skipped == [PLACE]
+
+
+def test_reading_the_path_skips_nothing(house: House) -> None:
+    assert get(house, SKIP).status == 404
+    assert house.skipped == []
+
+
+def test_a_page_in_a_browser_skips_nothing(house: House) -> None:
+    client = connection(house)
+    client.request("POST", SKIP, headers={"Origin": "https://shop.example"})
+
+    assert client.getresponse().status == 403
+    assert house.skipped == []
+    client.close()
+
+
+@pytest.mark.parametrize(("peer", "status"), [("127.0.0.1", 200), ("10.0.0.7", 403)])
+def test_only_this_machine_may_have_a_record_skipped(house: House, peer: str, status: int) -> None:
+    ours, theirs = socket.socketpair()
+    ours.sendall(f"POST {SKIP} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    house.probes._server.process_request(theirs, (peer, 4711))
+    with ours, ours.makefile("rb") as answer:
+        said = answer.read()
+
+    assert int(said.split()[1]) == status
+    assert house.skipped == ([PLACE] if status == 200 else [])
 
 
 def test_what_was_posted_is_not_taken_for_the_next_question(house: House) -> None:
@@ -239,6 +300,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
             resume=lambda _: Resuming.WILL_BE,
+            skip=lambda _: Skipping.SKIPPED,
         )
 
 
@@ -259,6 +321,7 @@ def test_an_address_of_ip_version_six_is_listened_on() -> None:
         registry=CollectorRegistry(),
         health=lambda: Health(live=True, ready=True, facts={}),
         resume=lambda _: Resuming.WILL_BE,
+        skip=lambda _: Skipping.SKIPPED,
     )
     probes.start()
     client = HTTPConnection("::1", urlsplit(probes.address).port, timeout=10)

@@ -4,7 +4,8 @@ the offset: whatever happens to the one, the other waits for it, and for it alon
 
 from consumer.letter_box import TOO_LARGE_AGAIN_SECONDS
 from tests.fakes.dead_letters import header
-from tests.fakes.house import house
+from tests.fakes.house import CRM, SHOP, house
+from tests.fakes.meta import expired_token
 
 
 def test_an_offset_waits_until_its_dead_letter_is_acknowledged() -> None:
@@ -182,3 +183,187 @@ def test_a_letter_too_large_of_a_tenure_that_is_over_pauses_nothing() -> None:
     home.run(3)
 
     assert home.letters.too_large == frozenset()
+
+
+# --- long trouble --------------------------------------------------------------------------------
+
+CANNOT = "dead letters cannot be written; nothing is committed past them"
+SINCE = "conversions_dead_letters_failing_since_timestamp_seconds"
+
+
+def test_reading_stops_at_the_limit_while_dead_letters_fail_and_the_group_is_polled() -> None:
+    home = house(in_flight_events=100, max_poll_seconds=5.0)
+    for _ in range(500):
+        home.garbage(0)
+    home.dead_letters.failing = "TOPIC_AUTHORIZATION_FAILED"
+
+    home.run(3600)
+
+    assert home.ledger.open_records == len(home.letters) == 100
+    assert home.source.paused == set(home.topic.partitions)
+    assert home.metric("conversions_paused_partitions", cause="in_flight") == 3
+    assert home.metric("conversions_dead_letters_waiting") == 100
+    assert home.committed(0) == 0
+
+    home.dead_letters.failing = None
+    home.settle_all()
+    assert home.dead_letters.places == [(0, offset) for offset in range(500)]
+    assert home.metric("conversions_dead_letters_waiting") == 0
+
+
+def test_delivery_runs_ahead_of_a_dead_letter_that_fails_only_up_to_its_limit() -> None:
+    home = house(uncommitted_records=50, in_flight_events=20)
+    garbage = home.garbage(0)
+    home.dead_letters.failing = "_MSG_TIMED_OUT"
+    home.run(2)
+    home.publish(0, events=400)
+    others = home.publish(1, events=50)
+
+    home.run(120)
+
+    assert 50 <= sum(spot[0] == 0 for spot in home.meta.accepted) <= 75
+    assert home.metric("conversions_paused_partitions", cause="uncommitted") == 1
+    assert home.committed(0) == garbage[1]
+    assert all(home.meta.accepted[spot] == 1 for spot in others), "the other partition goes on"
+
+    home.dead_letters.failing = None
+    home.settle_all()
+    assert sum(home.meta.accepted.values()) == 450
+
+
+def test_why_and_since_when_dead_letters_fail_is_told_until_they_can_be_written() -> None:
+    home = house()
+    home.run(10)
+    home.garbage(0)
+    home.garbage(1)
+    began_ms = home.clock.now_ms()
+    home.dead_letters.failing = "_UNKNOWN_TOPIC"
+    assert f"\n{SINCE}{{" not in home.exposition, "a gauge exists only once its value is known"
+
+    home.run(600)
+
+    since = home.metric(SINCE, trouble="topic_missing")
+    assert since is not None
+    assert 0 <= since * 1000 - began_ms < 1000
+    assert home.pipeline.letters_failing_since_ms == since * 1000
+    assert home.lines.named(CANNOT) == [{"error": "_UNKNOWN_TOPIC", "trouble": "topic_missing"}]
+
+    home.dead_letters.failing = "TOPIC_AUTHORIZATION_FAILED"
+    home.run(600)
+
+    assert home.metric(SINCE, trouble="topic_missing") is None
+    assert home.metric(SINCE, trouble="not_allowed") == since, "it is one trouble"
+    assert len(home.lines.named(CANNOT)) == 2
+
+    home.dead_letters.failing = None
+    home.settle_all()
+
+    assert home.metric(SINCE, trouble="not_allowed") is None
+    assert home.pipeline.letters_failing_since_ms is None
+    assert len(home.lines.named("dead letters can be written again")) == 1
+
+
+def test_a_dead_letter_without_any_report_is_trouble_before_the_client_gives_up() -> None:
+    home = house()
+    home.garbage(0)
+    home.dead_letters.silent = True
+
+    home.run(25)
+    assert home.letters.failing is None
+    home.run(10)
+
+    assert home.letters.failing == "_TIMED_OUT"
+    assert home.metric(SINCE, trouble="unanswered") is not None
+    assert home.lines.named(CANNOT) == [{"error": "_TIMED_OUT", "trouble": "unanswered"}]
+    assert len(home.dead_letters.produced) == 1, "it is still out"
+
+    home.dead_letters.silent = False
+    home.settle_all()
+    assert home.metric(SINCE, trouble="unanswered") is None
+
+
+def test_trouble_that_outlasts_the_clients_patience_many_times_loses_and_doubles_nothing() -> None:
+    home = house(max_poll_seconds=10.0)
+    spots = [home.garbage(number % 3) for number in range(9)]
+    good = home.publish(0, events=5)
+    home.dead_letters.latency_seconds = 300.0  # message.timeout.ms
+    home.dead_letters.failing = "_MSG_TIMED_OUT"
+
+    home.run(3600)
+
+    assert home.dead_letters.written == []
+    assert len(home.dead_letters.produced) == 9 * 12, "each eleven times in an hour, and once out"
+    home.dead_letters.failing, home.dead_letters.latency_seconds = None, 0.0
+    home.settle_all(400)
+    assert sorted(home.dead_letters.places) == sorted(spots)
+    assert all(home.meta.accepted[spot] == 1 for spot in good)
+
+
+def test_nothing_is_spilled_while_no_dead_letter_can_be_written() -> None:
+    home = house(partitions=1, in_flight_events=200)
+    home.dead_letters.failing = "TOPIC_AUTHORIZATION_FAILED"
+    home.garbage(0)
+    home.meta.standing[SHOP] = expired_token()
+    for _ in range(60):
+        home.publish(0, events=5)
+        home.publish(0, events=1, destination=CRM)
+
+    home.run(900)
+
+    assert len(home.letters) == 1, "no room is made by a dead letter that waits as well"
+    del home.meta.standing[SHOP]
+    home.pipeline.resume(SHOP)
+    home.run(60)
+    home.dead_letters.failing = None
+    home.settle_all(600)
+    assert sum(home.meta.accepted.values()) == 360
+    assert len(home.dead_letters.written) == 1
+
+
+def test_trouble_goes_with_the_partition_whose_dead_letters_failed() -> None:
+    home = house(grace_seconds=1.0)
+    home.garbage(0)
+    home.dead_letters.failing = "_UNKNOWN_TOPIC"
+    home.run(3)
+    home.source.revoke(0)
+
+    home.run(10)
+
+    assert home.letters.failing is None
+    assert home.pipeline.letters_failing_since_ms is None
+    assert home.metric(SINCE, trouble="topic_missing") is None
+
+
+def test_one_letter_that_is_never_taken_is_trouble_however_many_others_are() -> None:
+    home = house()
+    never = home.garbage(0)
+    home.dead_letters.failing = "INVALID_RECORD"
+    home.run(1)
+    home.dead_letters.failing, home.dead_letters.refused = None, {never}
+    for _ in range(20):
+        home.garbage(1)
+        home.run(1)
+    home.run(2)
+
+    assert home.letters.failing == "INVALID_RECORD"
+    assert home.metric(SINCE, trouble="refused") is not None
+    assert len(home.lines.named(CANNOT)) == 1
+    assert home.committed(1) == 20
+    assert home.committed(0) == 0
+
+
+def test_records_too_large_are_named_once_each_and_again_when_they_come_back() -> None:
+    home = house(grace_seconds=1.0)
+    for partition in (0, 1):
+        home.topic.publish(partition, b"x" * 2000)
+    home.dead_letters.bytes_max = 1000
+    home.run(60)
+
+    told = home.lines.named("a record is too large for the dead-letter topic; its partition waits")
+    assert [facts["record"] for facts in told] == [
+        "conversions.events:0:0",
+        "conversions.events:1:0",
+    ]
+    assert [str(place) for place in home.letters.too_large_records] == [f["record"] for f in told]
+    assert home.lines.named(CANNOT) == []
+    assert home.letters.failing is None

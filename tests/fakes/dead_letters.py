@@ -17,7 +17,8 @@ class FakeDeadLetters:
     """The dead-letter topic; satisfies ``letter_box.DeadLetters``.
 
     What becomes of a letter is decided when it is reported: ``latency_seconds`` after it was
-    produced, in reversed order when ``backwards``, not at all while ``silent``.
+    produced, in reversed order when ``backwards``, not at all while ``silent``. While it is
+    ``failing`` with one of Kafka's errors none is written, and those of ``refused`` places never.
     """
 
     def __init__(self, *, clock: FakeClock) -> None:
@@ -27,6 +28,7 @@ class FakeDeadLetters:
         self.silent = False
         self.backwards = False
         self.failing: str | None = None
+        self.refused: set[Place] = set()
         self.queue_max = 100_000
         self.bytes_max: int | None = None
         self.produced: list[DeadLetter] = []
@@ -69,6 +71,8 @@ class FakeDeadLetters:
     def _report(self, ticket: int, letter: DeadLetter) -> Report:
         if self.bytes_max is not None and _size_bytes(letter) > self.bytes_max:
             return Report(ticket, Writing.TOO_LARGE, "MSG_SIZE_TOO_LARGE")
+        if place_of(letter) in self.refused:
+            return Report(ticket, Writing.FAILED, "INVALID_RECORD")
         if self.failing is not None:
             return Report(ticket, Writing.FAILED, self.failing)
         self.written.append(letter)

@@ -27,6 +27,8 @@ POLL_SECONDS = 0.05
 KILL_SECONDS_MAX = 30.0
 TAIL_LINES = 40
 ANSWER_SECONDS_MAX = 5.0
+NAMES = ("PATH", "HOME", "PYTHONPATH")
+"""What the product inherits: it is the code that the tests import, wherever that lies."""
 # Below the ports that the system gives to outgoing connections: a client that keeps knocking at a
 # broker which is down could otherwise be given the broker's own port, and even connect to itself.
 PORTS = range(20_000, 32_000)
@@ -183,7 +185,7 @@ class Running(Child):
 class Product:
     """Starts the product with exactly the environment that a test gives, and ends what it started.
 
-    Of ours it inherits PATH, HOME and LANG: no setting of the person who runs the tests gets in.
+    Of ours it inherits ``NAMES`` and LANG: no setting of the person who runs the tests gets in.
     """
 
     def __init__(self, *, command: Sequence[str | Path], folder: Path) -> None:
@@ -193,7 +195,7 @@ class Product:
 
     def run(self, *args: str, env: Mapping[str, str]) -> Running:
         """``conversions`` with these arguments, in the folder of the test; returns at once."""
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        inherited = {name: os.environ[name] for name in NAMES if name in os.environ}
         inherited["LANG"] = os.environ.get("LANG", "C.UTF-8")
         # The package that the tests import, and no other one that may be installed.
         inherited["PYTHONPATH"] = str(Path(consumer.__file__).parents[1])

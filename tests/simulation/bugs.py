@@ -15,14 +15,17 @@ from consumer.model import (
     Closing,
     Delivered,
     Prepared,
+    Reason,
     Record,
     Rejected,
     TopicPartition,
     Verdict,
 )
+from consumer.model import Place as RecordPlace
 from consumer.outbox import Due, Outbox
 from consumer.pipeline import PUMP_SECONDS, Pipeline
 from consumer.settle import Ledger, Opening
+from consumer.skip import Skipping
 from tests.fakes.house import Rooms
 from tests.fakes.kafka import Place
 from tests.fakes.meta import place
@@ -132,6 +135,30 @@ class DeliversAHalfTwice(Outbox):
         if request is not None and isinstance(verdict, Accepted):
             self.offer(Batch(request.key, request.batch_id, request.events, Closing.DRAIN))
         return settled
+
+
+class SkipsWhatIsOnItsWay(Outbox):
+    """An operator may take out what Meta may be taking at this moment."""
+
+    def skip(self, place: RecordPlace) -> Rejected | None:
+        for parcel in self._in_flight.values():
+            for event in parcel.trial():
+                if place.is_of(event.record):
+                    return parcel.rejected(event, Reason.SKIPPED_BY_OPERATOR, "")
+        return super().skip(place)
+
+
+class SettlesWhatIsSkipped(Pipeline):
+    """A skipped record counts as settled before its dead letter is acknowledged."""
+
+    def skip(self, place: RecordPlace) -> Skipping:
+        became = super().skip(place)
+        if became is Skipping.UNDER_WAY:
+            for letter in self._letters._letters.values():
+                if place.is_of(letter.rejected.record) and self._ledger.is_open(*place):
+                    self._ledger.settle(letter.rejected.record)
+            self._letters._letters.clear()
+        return became
 
 
 class SkipsTheDeadLetter(LetterBox):
@@ -252,5 +279,7 @@ BUGS: Mapping[str, Rooms] = {
         pipeline=DeadLettersForOthers, outbox=OutboxOfNobody
     ),
     "forget to rewind": Rooms(pipeline=ForgetsToRewind),
+    "skip what is on its way": Rooms(outbox=SkipsWhatIsOnItsWay),
+    "settle what is skipped": Rooms(pipeline=SettlesWhatIsSkipped),
 }
 """What is planted, by the name of the mistake."""

@@ -31,6 +31,7 @@ FAULT_WEIGHTS = {
     "slow": 2,
     "letters fail": 3,
     "letters well": 3,
+    "skip": 2,
     "meta well": 8,
 }
 KINDS = tuple(dict.fromkeys((*QUIET, *FAULT_WEIGHTS)))

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from consumer.model import PixelId, ReadFailed, TopicPartition
+from consumer.model import Place as RecordPlace
+from consumer.skip import Skipping
 from tests.fakes.dead_letters import header
 from tests.fakes.house import FakeHouse, Rooms, house
 from tests.fakes.kafka import Place
@@ -30,7 +32,13 @@ ENDING_SECONDS_MAX = 4000.0
 TROUBLE_SECONDS_MAX = 900.0
 """Spilling begins after 300 seconds of trouble and takes a quarter of what is held at a time."""
 
-REASONS = {"undecodable", "refused_by_meta", "destination_halted", "outcome_unknown"}
+REASONS = {
+    "undecodable",
+    "refused_by_meta",
+    "destination_halted",
+    "outcome_unknown",
+    "skipped_by_operator",
+}
 """Nothing of a story is dead-lettered for anything else: a trouble that passes is no reason."""
 
 
@@ -252,6 +260,16 @@ class World:
     def _letters_well(self, *_: int) -> None:
         self._letter_trouble = None
         self._tell_letters()
+
+    def _skip(self, first: int, second: int) -> None:
+        """An operator has the lowest open record of a partition taken out of the way."""
+        owner = self._owner(first % PARTITIONS)
+        partition = self.topic.partitions[first % PARTITIONS]
+        state = None if owner is None else owner.ledger.state(partition)
+        if owner is not None and state is not None and state.open and state.committable is not None:
+            offset = state.committable + second % 4
+            became = owner.pipeline.skip(RecordPlace(partition, offset))
+            _require(became is not Skipping.NOT_OURS, "a partition that is its own is not")
 
     def _meta_well(self, first: int, _: int) -> None:
         name = tuple(self._trouble)[first % len(self._trouble)]
