@@ -14,7 +14,13 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from consumer import __version__
-from consumer.assembly import deliveries_from, meta_from, preparation_from, senders_from
+from consumer.assembly import (
+    deliveries_from,
+    guard_from,
+    meta_from,
+    preparation_from,
+    senders_from,
+)
 from consumer.clock import SystemClock
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
@@ -69,6 +75,7 @@ class Member:
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
         self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
+        self._guard = guard_from(settings)
         self._meta = meta_from(settings, self._tokens)
         self._senders = senders_from(settings, self._meta)
         self._schemas = Schemas(
@@ -205,7 +212,7 @@ class Member:
 
     def _resume(self, destination: PixelId) -> Resuming:
         """Called on the probes' threads: the loop does it at its next turn."""
-        if destination not in self._deliveries.outboxes:
+        if destination not in self._deliveries.outboxes and destination not in self._guard.held:
             return Resuming.NOTHING_HERE
         try:
             self._resumes.put_nowait(destination)
@@ -306,6 +313,7 @@ class Member:
             ledger=self._ledger,
             deliveries=self._deliveries,
             letters=self._letters,
+            guard=self._guard,
             outgoing=self._senders,
             limits=Limits(
                 in_flight_events=settings.in_flight_events,

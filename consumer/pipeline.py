@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from consumer.decode import NeedsSchema
 from consumer.deliveries import Deliveries
 from consumer.flow import House, Limits
+from consumer.guard import Guard
 from consumer.intake import Intake, SchemaSource
 from consumer.journal import Journal
 from consumer.letter_box import LetterBox
@@ -62,6 +63,7 @@ class Pipeline:
         ledger: Ledger,
         deliveries: Deliveries,
         letters: LetterBox,
+        guard: Guard,
         outgoing: Outgoing,
         limits: Limits,
         timing: Timing,
@@ -72,12 +74,20 @@ class Pipeline:
         self._ledger = ledger
         self._deliveries = deliveries
         self._letters = letters
+        self._guard = guard
         self._outgoing = outgoing
         self._timing = timing
         self._clock = clock
         self._journal = journal
         self._intake = Intake(schemas=schemas, preparation=preparation, ledger=ledger)
-        house = House(limits, ledger, deliveries, self._intake.seen, self._intake.destinations)
+        house = House(
+            limits,
+            ledger,
+            deliveries,
+            self._intake.seen,
+            self._intake.destinations,
+            guard.held,
+        )
         self._valve = Valve(source=source, house=house)
         self._states: dict[PixelId, tuple[object, object]] = {}
         self._commit_at = 0.0
@@ -101,8 +111,16 @@ class Pipeline:
         self._deliveries.nudge(token_of, now, app_secret=app_secret, configured=configured)
 
     def resume(self, destination: PixelId) -> None:
-        """A halted destination is tried again at once, because somebody says so."""
-        self._journal.resumed(destination, self._deliveries.resume(destination, self._clock.now()))
+        """A halted destination is tried again at once, and what the guard holds for one goes to
+        the dead letters, because somebody says so."""
+        held = destination in self._guard.held
+        accepted = self._guard.accept(destination)
+        halted = self._deliveries.resume(destination, self._clock.now())
+        if held:
+            self._journal.guard_accepted(destination, len(accepted))
+        if halted or not held:
+            self._journal.resumed(destination, halted)
+        self._reject(accepted, self._clock.now_ms())
 
     # --- the group's callbacks, which come out of ``Source.read`` and ``Source.close``
 
@@ -237,15 +255,27 @@ class Pipeline:
         """Bring one open record as far as it gets without waiting."""
         match self._intake.admit(record, now_ms):
             case Prepared() as prepared:
+                self._guard.passed(prepared.destination)
                 self._journal.prepared(prepared)
                 self._deliveries.add(prepared, now)
             case Rejected() as rejected:
-                self._letters.put(rejected, failed_at_ms=now_ms)
+                self._turn_away(rejected, now, now_ms)
             case Suppressed() as suppressed:
+                self._guard.passed(suppressed.destination)
                 self._ledger.settle(record)
                 self._journal.suppressed(suppressed)
             case NeedsSchema():
                 pass  # the intake keeps it
+
+    def _turn_away(self, rejected: Rejected, now: float, now_ms: int) -> None:
+        """To the dead letters, unless the guard holds what a publisher's bad deploy brings."""
+        turned = self._guard.rejected(rejected, now)
+        if turned.begins is not None:
+            self._journal.guard_begins(turned.begins, self._guard)
+        if turned.held:
+            self._intake.holds(rejected)
+        else:
+            self._letters.put(rejected, failed_at_ms=now_ms)
 
     def _pump_once(self) -> None:
         now, now_ms = self._clock.now(), self._clock.now_ms()
@@ -330,14 +360,19 @@ class Pipeline:
         for partition in flow.given_back:
             self._give_back(partition)
         for spill in flow.spills:
-            spilled = spill.outbox.spill(spill.events_max, spill.of)
+            spilled = spill.holder.spill(spill.events_max, spill.of)
             if spilled:
-                self._journal.spilled(spill.outbox, len(spilled))
+                self._journal.spilled(spilled)
                 self._reject(spilled, self._clock.now_ms())
+        for ended in self._guard.ended(self._valve.paused):
+            self._journal.guard_ended(ended)
+            self._reject(ended.released, self._clock.now_ms())
 
     def gauges(self) -> None:
         """Show how full the house is."""
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
+        held = {destination: len(each) for destination, each in self._guard.held.items()}
+        self._journal.metrics.guard(self._guard.alarms, held)
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
         self._journal.metrics.flow(
             records=self._ledger.open_records,
@@ -370,6 +405,7 @@ class Pipeline:
         offset = self._ledger.give_back(partition)
         if offset is not None:
             self._deliveries.give_back(partition, offset)
+            self._guard.give_back(partition, offset)
             self._source.rewind({partition: offset})
             self._journal.given_back(partition, offset)
 
@@ -393,4 +429,5 @@ class Pipeline:
             if pauses_too:
                 self._valve.forget(partition)
         self._deliveries.forget(partitions)
+        self._guard.forget(self._ledger.is_over)
         self._letters.forget(self._ledger.is_over)

@@ -93,6 +93,12 @@ Port = Annotated[int, Field(ge=0, le=65535), Must("a port from 0 to 65535")]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Must("a number of seconds greater than 0")
 ]
+Share = Annotated[
+    float,
+    Field(gt=0, le=1, allow_inf_nan=False),
+    Must("a share above 0 and at most 1, such as 0.5 for a half"),
+]
+GuardEvents = Annotated[int, Field(ge=10, le=1_000_000), Must("a whole number from 10 to 1000000")]
 Refresh = Annotated[
     float,
     AfterValidator(_check_refresh),
@@ -199,6 +205,19 @@ class Fields(BaseSettings):
     spill_after_seconds: Seconds = Field(
         default=300.0,
         description="Seconds after which a halted destination gives way on shared partitions.",
+    )
+    guard_share: Share = Field(
+        default=0.5,
+        description="Share of a destination's last events that are rejected for one reason of ours,"
+        " above which the guard raises its alarm; 1 is never.",
+    )
+    guard_events: GuardEvents = Field(
+        default=1000, description="Events of a destination that the guard looks back at."
+    )
+    guard_pauses: Switch = Field(
+        default=False,
+        description="Whether the guard holds what is rejected during an alarm, and so pauses the"
+        " destination, instead of dead-lettering it.",
     )
     quality_refresh_seconds: Refresh = Field(
         default=0.0,

@@ -2,6 +2,7 @@
 
 from consumer.deliveries import Deliveries
 from consumer.flow import READ_RECORDS_MIN, SLOW_SECONDS, Flow, House, Limits, plan_flow
+from consumer.held_back import HeldBack
 from consumer.model import (
     Accepted,
     Halted,
@@ -48,6 +49,7 @@ class Place:
             is_over=self.ledger.is_over,
         )
         self.seen: dict[TopicPartition, set[PixelId]] = {}
+        self.held: dict[PixelId, HeldBack] = {}
         self.limits = Limits(
             in_flight_events=in_flight_events,
             in_flight_bytes=in_flight_bytes,
@@ -98,7 +100,9 @@ class Place:
         return requests
 
     def flow(self, now: float = 0.0) -> Flow:
-        house = House(self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured)
+        house = House(
+            self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured, self.held
+        )
         return plan_flow(house, now, full=self.full, schema_partitions=[], too_large=[])
 
 
@@ -112,7 +116,7 @@ def test_nothing_pauses_while_all_is_well() -> None:
 
 def test_a_missing_schema_and_a_letter_too_large_pause_their_partitions() -> None:
     place = Place()
-    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
     flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[ONE])
 
@@ -176,7 +180,7 @@ def test_a_throttled_destination_is_spilled_for_who_is_accepted_all_the_while() 
     place.answer(Accepted(None), now=10.0)
 
     assert place.flow(299.0).spills == []
-    assert [spill.outbox.destination for spill in place.flow(301.0).spills] == [ILL]
+    assert [spill.holder for spill in place.flow(301.0).spills] == [place.deliveries.outboxes[ILL]]
 
 
 def test_a_destination_whose_request_is_out_for_long_counts_as_one_in_trouble() -> None:
@@ -199,7 +203,7 @@ def test_a_halted_destination_is_spilled_only_after_the_time_that_was_set() -> N
 
     (spill,) = place.flow(300.0).spills
 
-    assert spill.outbox.destination == ILL
+    assert spill.holder is place.deliveries.outboxes[ILL]
     assert spill.events_max == 2  # a quarter of what it holds
     assert spill.of(an_event())
 
@@ -279,7 +283,7 @@ def test_at_the_uncommitted_bound_a_halted_destination_gives_up_that_partitions_
             place.ledger.settle(event.record)
 
     (spill,) = place.flow(1.0).spills
-    rejected = spill.outbox.spill(spill.events_max, spill.of)
+    rejected = spill.holder.spill(spill.events_max, spill.of)
 
     assert [one.event_id for one in rejected] == ["o1", "o2"]
     assert elsewhere in list(place.deliveries.outboxes[ILL].waiting())
@@ -301,7 +305,7 @@ def test_the_more_telling_cause_wins_when_a_partition_pauses_for_two() -> None:
     place = Place(in_flight_events=4)
     place.carry(ILL, 8)
     place.answer(NO_TOKEN)
-    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
     flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[])
 
