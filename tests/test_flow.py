@@ -11,6 +11,8 @@ from consumer.model import (
     PauseCause,
     PixelId,
     Prepared,
+    Reason,
+    Rejected,
     Request,
     Throttled,
     TopicPartition,
@@ -88,6 +90,25 @@ class Place:
             self.deliveries.add(event, now)
             events.append(event)
         return events
+
+    def hold(
+        self,
+        destination: PixelId,
+        count: int,
+        *,
+        partition: TopicPartition = ZERO,
+        since: float = 0.0,
+    ) -> HeldBack:
+        """Let the guard hold so many rejected records of a destination."""
+        tenure = self.ledger.tenure_of(partition) or self.ledger.begin(partition)
+        self.seen.setdefault(partition, set()).add(destination)
+        held = self.held.setdefault(destination, HeldBack(destination=destination, since=since))
+        for _ in range(count):
+            self._offsets += 1
+            record = a_record(offset=self._offsets, partition=partition.partition, tenure=tenure)
+            self.ledger.open(record, since)
+            held.put(Rejected(record=record, reason=Reason.MISSING_VALUE, detail="no value"))
+        return held
 
     def answer(self, verdict: Verdict, *, now: float = 0.0) -> list[Request]:
         """Send what is due and answer all of it at once; what is delivered is settled."""
@@ -360,5 +381,102 @@ def test_nothing_goes_back_while_a_request_is_out() -> None:
     place.answer(NO_TOKEN)
     due = place.deliveries.advance(1000.0, NOW_MS)
     assert len(due.requests) == 1
+
+    assert place.flow().given_back == []
+
+
+# --- what the guard holds -----------------------------------------------------------------------
+
+
+def test_what_the_guard_holds_pauses_its_partitions_when_it_is_the_destinations_share() -> None:
+    place = Place(in_flight_events=10)
+    place.hold(ILL, 9)
+    assert place.flow().paused == {}
+
+    place.hold(ILL, 1, partition=ONE)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION, ONE: PauseCause.DESTINATION}
+
+
+def test_what_an_outbox_in_trouble_and_the_guard_hold_is_one_share() -> None:
+    place = Place(in_flight_events=10)
+    place.hold(ILL, 5, partition=ONE)
+    place.carry(ILL, 5)
+    assert place.flow().paused == {}, "an outbox that is well is nobody's trouble"
+
+    place.answer(NO_TOKEN)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION, ONE: PauseCause.DESTINATION}
+
+
+def test_what_the_guard_holds_bounds_the_next_read() -> None:
+    place = Place(in_flight_events=800, configured=2)
+    place.hold(ILL, 4)
+
+    assert place.flow().read_max == 396
+
+
+def test_what_the_guard_holds_is_spilled_for_a_healthy_destination_after_the_time_set() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    held = place.hold(ILL, 12, since=100.0)
+    place.seen[ZERO].add(WELL)
+    assert place.flow(399.9).spills == []
+
+    (spill,) = place.flow(400.0).spills
+
+    assert (spill.holder, spill.events_max) == (held, 3)
+    del place.held[ILL]
+    assert place.flow(400.0).spills == []
+
+
+def test_what_the_guard_holds_is_not_spilled_for_itself_nor_for_another_that_is_full() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    place.hold(ILL, 12)
+    assert place.flow(10_000.0).spills == []
+    place.hold(WELL, 12)
+    assert place.flow(10_000.0).spills == []
+
+    place.held[WELL].spill(5, lambda _: True)
+
+    assert [spill.holder for spill in place.flow(10_000.0).spills] == [place.held[ILL]]
+
+
+def test_a_halted_destination_is_not_spilled_for_one_whose_share_the_guard_holds() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    place.carry(ILL, 12)
+    place.answer(NO_TOKEN)
+    place.hold(WELL, 12)
+
+    assert place.flow(10_000.0).spills == []
+
+
+def test_at_the_uncommitted_bound_the_guard_gives_up_that_partitions_records() -> None:
+    place = Place(uncommitted_records=5, in_flight_events=1000)
+    held = place.hold(ILL, 2)
+    place.hold(ILL, 1, partition=ONE)
+    place.carry(WELL, 6)
+    place.answer(Accepted(None))
+
+    (spill,) = place.flow(1.0).spills
+
+    assert spill.holder is held
+    assert [one.record.partition for one in held.spill(99, spill.of)] == [ZERO, ZERO]
+    assert held.carried.partitions == {ONE}
+
+
+def test_what_the_guard_holds_goes_back_to_kafka_from_a_partition_of_its_own() -> None:
+    place = Place(in_flight_events=10, full=True, configured=1)
+    place.hold(ILL, 6, partition=ONE)
+    place.hold(ILL, 6, partition=TWO)
+    place.seen[TWO].add(WELL)
+
+    assert place.flow().given_back == [ONE]
+
+
+def test_nothing_goes_back_while_a_request_of_the_same_destination_is_out() -> None:
+    place = Place(in_flight_events=10, full=True, configured=1)
+    place.carry(ILL, 1, partition=ONE)
+    place.deliveries.advance(0.0, NOW_MS)
+    place.hold(ILL, 12, partition=ONE)
 
     assert place.flow().given_back == []
