@@ -31,7 +31,7 @@ from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
 from consumer.kafka_settings import Client
-from consumer.letter_box import LetterBox
+from consumer.letter_box import DeadLetters, LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
 from consumer.meta import GraphReader
@@ -42,6 +42,7 @@ from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes, Resuming
 from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
+from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
 from consumer.settings import Settings
 from consumer.settle import Ledger
 
@@ -69,6 +70,7 @@ class Member:
             if settings.destinations_file is not None
             else None
         )
+        self._key_file = KeyFile(settings.dlq_key_file) if settings.dlq_key_file else None
         self._tokens = tokens_from(settings, destinations)
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         self._journal = Journal(metrics=self._metrics(settings), log=log)
@@ -106,7 +108,7 @@ class Member:
             every_seconds=settings.quality_refresh_seconds,
             journal=self._journal,
         )
-        self._letters = LetterBox(dead_letters=self._dead_letters)
+        self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
 
@@ -227,7 +229,22 @@ class Member:
             return self._source.joined
         return self._log_ends.heard or bool(self._ledger.partitions)
 
+    def _sealed(self) -> DeadLetters:
+        """The producer of dead letters, behind what seals them where that is wanted."""
+        if self._key_file is None:
+            return self._dead_letters
+        return SealedDeadLetters(dead_letters=self._dead_letters, key_file=self._key_file)
+
+    def _look_at_keys(self, key_file: KeyFile) -> None:
+        news = key_file.poll()
+        if isinstance(news, KeyFileMistake):
+            self._log.error("the key file is wrong; the old keys stay", problem=str(news))
+        elif news is not None:
+            self._log.info("the keys of dead letters changed", sealing_with=news.writing)
+
     def _look_at_files(self) -> None:
+        if self._key_file is not None:
+            self._look_at_keys(self._key_file)
         if self._credentials.pass_on():
             self._log.info("Kafka credentials changed; new connections use them")
         news = self._destinations_file.poll() if self._destinations_file else None

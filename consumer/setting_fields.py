@@ -99,6 +99,11 @@ Share = Annotated[
     Must("a share above 0 and at most 1, such as 0.5 for a half"),
 ]
 GuardEvents = Annotated[int, Field(ge=10, le=1_000_000), Must("a whole number from 10 to 1000000")]
+RetentionDays = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False),
+    Must("0, which is without limit, or a number of days"),
+]
 Refresh = Annotated[
     float,
     AfterValidator(_check_refresh),
@@ -133,6 +138,16 @@ class Fields(BaseSettings):
     )
     dlq_topic: Topic = Field(
         default="conversions.events.dlq", description="Topic for dead letters."
+    )
+    dlq_key_file: File | None = Field(
+        default=None,
+        description="File of lines `key-id: key` with which dead letters are sealed; the first key"
+        " seals, every one opens.",
+    )
+    dlq_retention_days_max: RetentionDays = Field(
+        default=30.0,
+        description="Days that dead letters may be kept at most, by which `check` judges their"
+        " topic; 0 is without limit.",
     )
     destinations_file: File | None = Field(
         default=None, description="YAML list of destinations, read again whenever it changes."

@@ -32,13 +32,18 @@ def a_guard(*, events: int = 10, share: float = 0.5, pauses: bool = True) -> Gua
     return Guard(events=events, share=share, pauses=pauses)
 
 
-def raised(guard: Guard, destination: PixelId | None = SHOP, **more: int) -> list[Rejected]:
-    """Reject until the alarm begins; what is held by then."""
-    for _ in range(guard.events):
-        if guard.rejected(bad(destination=destination, **more), 0.0).begins is not None:
-            break
-    held = guard.held.get(destination or SHOP)
-    return [] if held is None else held.spill(0, lambda _: True)
+def raised(
+    guard: Guard,
+    destination: PixelId = SHOP,
+    *,
+    partition: int = 0,
+    offset: int = 0,
+    tenure: int = 1,
+) -> None:
+    """Reject until the alarm begins, which the last one does."""
+    one = bad(SOURCE, destination, partition=partition, offset=offset, tenure=tenure)
+    while guard.rejected(one, 0.0).begins is None:
+        pass
 
 
 def passed(guard: Guard, count: int, destination: PixelId = SHOP) -> None:

@@ -43,6 +43,7 @@ def test_every_default_is_what_the_documentation_promises() -> None:
         "topic": "conversions.events",
         "group_id": "conversions-consumer",
         "dlq_topic": "conversions.events.dlq",
+        "dlq_retention_days_max": 30.0,
         "graph_url": "https://graph.facebook.com",
         "graph_version": "v26.0",
         "graph_url_insecure": False,
