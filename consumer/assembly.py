@@ -8,6 +8,7 @@ from collections.abc import Callable
 from consumer.deliveries import Deliveries
 from consumer.destination_files import Tokens
 from consumer.destinations import Destinations
+from consumer.guard import Guard
 from consumer.meta import GraphReader, Meta
 from consumer.model import PixelId
 from consumer.outbox import Outbox
@@ -48,6 +49,13 @@ def deliveries_from(settings: Settings, *, is_over: Callable[[int], bool]) -> De
         batch_prefix=f"{time.time_ns() // 1_000_000:x}{os.getpid():x}",
     )
     return Deliveries(windows=windows, outbox_for=outbox_for, is_over=is_over)
+
+
+def guard_from(settings: Settings) -> Guard:
+    """Watches for publishers' bad deploys."""
+    return Guard(
+        events=settings.guard_events, share=settings.guard_share, pauses=settings.guard_pauses
+    )
 
 
 def meta_from(settings: Settings, tokens: Tokens) -> Meta:

@@ -16,15 +16,21 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     ConfigResource,
     OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
     TopicDescription,
 )
 
 from consumer.finding import Finding, failed, ok
 from consumer.model import LogEnd
 from consumer.property_names import is_secret, variable_part
+from consumer.replay_access import Granted
 
 BROKERS_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
@@ -56,7 +62,8 @@ class Brokers:
         self._heard: list[KafkaError] = []
         self._admin: AdminClient | None = None
         self._not_taken = "the KAFKA_ variables together"
-        self.answered = False
+        self._cluster_operations: Collection[Enum] = ()
+        self.answered, self.cluster_id = False, ""
         own: dict[str, Any] = {"log_level": 0, "error_cb": self._heard.append}
         try:
             self._admin = AdminClient({**configuration, **own})
@@ -66,11 +73,13 @@ class Brokers:
                 self._not_taken = f"KAFKA_{variable_part(named[1])} as it is set"
 
     def finding(self, subject: str) -> Finding:
-        """Whether a broker gives metadata; sets ``answered``."""
+        """Whether a broker gives metadata; sets ``answered`` and ``cluster_id``."""
         if self._admin is None:
             told = f"librdkafka does not take {self._not_taken}"
             return failed(subject, told, "Look for a file that does not exist, or a wrong value.")
-        asked = self._admin.describe_cluster(request_timeout=BROKERS_SECONDS)
+        asked = self._admin.describe_cluster(
+            request_timeout=BROKERS_SECONDS, include_authorized_operations=True
+        )
         until = monotonic() + BROKERS_SECONDS
         while not asked.done() and monotonic() < until:
             self._admin.poll(0.1)
@@ -80,7 +89,8 @@ class Brokers:
         if isinstance(cluster, Refusal):
             finding = unreachable(self._heard, seconds=BROKERS_SECONDS)
             return finding._replace(subject=subject, told=self._masked(finding.told))
-        self.answered = True
+        self.answered, self.cluster_id = True, str(cluster.cluster_id)
+        self._cluster_operations = cluster.authorized_operations or ()
         count = len(cluster.nodes)
         brokers = "1 broker answers" if count == 1 else f"{count} brokers answer"
         return ok(subject, f"{brokers} over {self._protocol}")
@@ -119,6 +129,30 @@ class Brokers:
             if found.code not in _COORDINATOR_COMES or monotonic() > until:
                 return found
             self._sure.poll(AGAIN_SECONDS)
+
+    def may_be_used(self, transactional_id: str) -> Granted:
+        """Whether an ACL lets anybody write under this id. To try it out would fence whoever is
+        at work under it, and whose ACL it is only the brokers know."""
+        if AclOperation.CLUSTER_ACTION in self._cluster_operations:
+            return Granted.YES  # a super user, or no authorizer: nothing needs to be allowed
+        if AclOperation.DESCRIBE not in self._cluster_operations:
+            # The client (librdkafka 2.16) gives an empty list for the brokers' refusal as well.
+            return Granted.NOT_SEEN
+        wanted = AclBindingFilter(
+            ResourceType.TRANSACTIONAL_ID,
+            transactional_id,
+            ResourcePatternType.MATCH,
+            None,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            AclOperation.ANY,
+            AclPermissionType.ALLOW,
+        )
+        asked = self._sure.describe_acls(wanted, request_timeout=ANSWER_SECONDS)
+        found: Any = _answer(asked, ANSWER_SECONDS)
+        if isinstance(found, Refusal):
+            return Granted.NOT_SEEN
+        writes = {AclOperation.WRITE, AclOperation.ALL}
+        return Granted.YES if any(each.operation in writes for each in found) else Granted.NO
 
     def log_ends(self, topic: str, committed: Mapping[int, int]) -> dict[int, LogEnd] | Refusal:
         """First and next offset of each partition that has a committed one."""

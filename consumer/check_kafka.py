@@ -6,6 +6,7 @@ nothing: no topic comes into being by being asked for, and the group is not join
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
+from pathlib import Path
 
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
@@ -21,6 +22,8 @@ from consumer.check_topics import (
 )
 from consumer.finding import Finding, failed, ok, skipped
 from consumer.librdkafka_properties import SHARED
+from consumer.replay_access import Permission, replay_access, transactional_id
+from consumer.sealing_keys import KeyFileMistake, read_keys
 from consumer.settings import Settings, SettingsError
 
 
@@ -47,6 +50,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         yield letters.finding("producer")
     if letters.answered:
         yield from _check_letters(letters, settings, record_bytes_max)
+        yield from _check_replay(source, letters, settings)
 
 
 def _check_source(brokers: Brokers, settings: Settings) -> Iterator[tuple[Finding, int | None]]:
@@ -60,7 +64,7 @@ def _check_source(brokers: Brokers, settings: Settings) -> Iterator[tuple[Findin
     partitions = [(each.id, each.leader is not None) for each in described.partitions]
     yield topic_state(topic, partitions), None
     if not _allows(described.authorized_operations, AclOperation.READ):
-        yield missing_permission("topic access", f"read topic {name}", "READ"), None
+        yield missing_permission("topic access", "read", "READ", f"topic {name}"), None
     configuration = brokers.configuration(name)
     if isinstance(configuration, Refusal):
         yield _no_configuration("topic configuration", name, configuration), None
@@ -81,12 +85,49 @@ def _check_letters(
         return
     yield topic_state(topic, [(each.id, each.leader is not None) for each in described.partitions])
     if not _allows(described.authorized_operations, AclOperation.WRITE):
-        yield missing_permission("dead letters access", f"write to topic {name}", "WRITE")
+        yield missing_permission("dead letters access", "write to", "WRITE", f"topic {name}")
     configuration = brokers.configuration(name)
     if isinstance(configuration, Refusal):
         yield _no_configuration("dead letters configuration", name, configuration)
     else:
-        yield from letters_configuration(topic, configuration, record_bytes_max=record_bytes_max)
+        yield from letters_configuration(
+            topic,
+            configuration,
+            record_bytes_max=record_bytes_max,
+            days_max=settings.dlq_retention_days_max or None,
+        )
+    if settings.dlq_key_file is not None:
+        yield _key_file(settings.dlq_key_file)
+
+
+def _key_file(path: Path) -> Finding:
+    try:
+        keys = read_keys(path)
+    except KeyFileMistake as mistake:
+        advice = "Mend it: the consumer does not start without its keys."
+        return failed("dead letters sealing", str(mistake), advice)
+    told = f"values are sealed with key {keys.writing}, one of {len(keys.keys)} in the key file"
+    return ok("dead letters sealing", told)
+
+
+def _check_replay(reading: Brokers, writing: Brokers, settings: Settings) -> Iterator[Finding]:
+    """What replay needs beyond what the consumer does: asked of whoever would need it."""
+    missing: list[Permission] = []
+    for brokers, name, operation in (
+        (writing, settings.topic, AclOperation.WRITE),
+        (reading, settings.dlq_topic, AclOperation.READ),
+    ):
+        described = brokers.topic(name)
+        if not isinstance(described, Refusal):
+            allowed = _allows(described.authorized_operations, operation)
+        elif described.code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            allowed = False
+        else:
+            return  # told already
+        if not allowed:
+            missing.append(Permission(operation.name, f"topic {name}"))
+    identity = transactional_id(cluster_id=writing.cluster_id, dead_letter_topic=settings.dlq_topic)
+    yield replay_access(missing, identity=identity, granted=writing.may_be_used(identity))
 
 
 def _check_group(brokers: Brokers, settings: Settings, partitions: list[int]) -> Iterator[Finding]:
@@ -96,7 +137,7 @@ def _check_group(brokers: Brokers, settings: Settings, partitions: list[int]) ->
         yield _no_group(group, operations)
         return
     if not _allows(operations, AclOperation.READ):
-        yield missing_permission("group", f"join group {group}", "READ", kind="group")
+        yield missing_permission("group", "join", "READ", f"group {group}")
         return
     offsets = committed(settings.kafka_consumer, topic, partitions)
     if isinstance(offsets, Refusal):
@@ -130,14 +171,14 @@ def _no_topic(topic: Topic, refusal: Refusal) -> Finding:
         advice = f"Create it, or name another one in {topic.variable}."
         return failed(topic.subject, f"topic {topic.name} does not exist", advice)
     if refusal.code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return missing_permission(topic.subject, f"describe topic {topic.name}", "DESCRIBE")
+        return missing_permission(topic.subject, "describe", "DESCRIBE", f"topic {topic.name}")
     told = f"topic {topic.name} could not be described: {refusal.told}"
     return failed(topic.subject, told, "Look at the brokers' logs, and check again.")
 
 
 def _no_group(group: str, refusal: Refusal) -> Finding:
     if refusal.code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-        return missing_permission("group", f"join group {group}", "READ", kind="group")
+        return missing_permission("group", "join", "READ", f"group {group}")
     told = f"the coordinator of group {group} does not answer: {refusal.told}"
     advice = "Look at the brokers' logs: __consumer_offsets may have no leader."
     return failed("group", told, advice)

@@ -9,6 +9,7 @@ from consumer.model import LogEnd
 DAY_MS = 24 * 3600 * 1000
 RETENTION_MS_MIN = 7 * DAY_MS
 """How long Meta takes an event after it happened: a shorter outage must lose none."""
+RETENTION_DAYS = "CONVERSIONS_DLQ_RETENTION_DAYS_MAX"
 LETTER_HEADERS_BYTES = 16 * 1024
 """What a dead letter may be larger than its record: our headers, at most."""
 
@@ -31,10 +32,10 @@ def topic_state(topic: Topic, partitions: Sequence[tuple[int, bool]]) -> Finding
     return ok(topic.subject, f"{topic.name} has {count} partition{'' if count == 1 else 's'}")
 
 
-def missing_permission(subject: str, what: str, operation: str, *, kind: str = "topic") -> Finding:
-    """Kafka's authorizer does not let us; ``what`` ends the sentence ``we may not …``."""
-    advice = f"Allow our principal {operation} on the {kind} (kafka-acls --add --allow-principal)."
-    return failed(subject, f"we may not {what}", advice)
+def missing_permission(subject: str, verb: str, operation: str, resource: str) -> Finding:
+    """Kafka's authorizer does not let us ``verb`` the resource (``topic conversions.events``)."""
+    advice = f"Allow {operation} on {resource} (kafka-acls --add --allow-principal)."
+    return failed(subject, f"we may not {verb} {resource}", advice)
 
 
 def source_configuration(
@@ -52,7 +53,7 @@ def source_configuration(
         )
     else:
         yield ok(f"{topic.subject} cleanup", "the topic is not compacted"), None
-    yield _retention(topic, configuration), None
+    yield _retention(topic, configuration, days_max=None), None
     bytes_max = _number(configuration, "max.message.bytes")
     if bytes_max is not None:
         told = f"a record may have {bytes_max} bytes (max.message.bytes)"
@@ -60,9 +61,14 @@ def source_configuration(
 
 
 def letters_configuration(
-    topic: Topic, configuration: Mapping[str, str], *, record_bytes_max: int | None
+    topic: Topic,
+    configuration: Mapping[str, str],
+    *,
+    record_bytes_max: int | None,
+    days_max: float | None,
 ) -> Iterator[Finding]:
-    """Findings on the dead-letter topic; ``record_bytes_max`` is the source's, None if unknown."""
+    """Findings on the dead-letter topic; ``record_bytes_max`` is the source's, None if unknown,
+    and ``days_max`` how long dead letters may be kept, None for without limit."""
     if _compacts(configuration):
         yield failed(
             f"{topic.subject} cleanup",
@@ -71,7 +77,7 @@ def letters_configuration(
         )
     else:
         yield ok(f"{topic.subject} cleanup", "the topic is not compacted")
-    yield _retention(topic, configuration)
+    yield _retention(topic, configuration, days_max=days_max)
     subject = f"{topic.subject} record size"
     bytes_max = _number(configuration, "max.message.bytes")
     if bytes_max is None or record_bytes_max is None:
@@ -123,23 +129,30 @@ def _compacts(configuration: Mapping[str, str]) -> bool:
     return "compact" in configuration.get("cleanup.policy", "")
 
 
-def _retention(topic: Topic, configuration: Mapping[str, str]) -> Finding:
+def _retention(
+    topic: Topic, configuration: Mapping[str, str], *, days_max: float | None
+) -> Finding:
     subject = f"{topic.subject} retention"
-    kept_ms = _number(configuration, "retention.ms")
+    limit = "" if days_max is None else f"the {days_max:g} days of {RETENTION_DAYS}"
     if "delete" not in configuration.get("cleanup.policy", "delete"):
-        return ok(subject, "records are not removed by age")
+        told = "records are not removed by age"
+        if not limit or _compacts(configuration):  # which has a finding of its own
+            return ok(subject, told)
+        told += f", while dead letters may be kept for {limit}"
+        return warning(subject, told, _set(topic, "cleanup.policy", "delete"))
+    kept_ms = _number(configuration, "retention.ms")
     if kept_ms is None:
         return skipped(subject, "the brokers do not tell retention.ms", "")
-    if kept_ms < 0:
-        return ok(subject, "records are kept without limit (retention.ms)")
-    if kept_ms < RETENTION_MS_MIN:
-        return warning(
-            subject,
-            f"records are kept for {_span(kept_ms)}, less than the 7 days for which Meta takes"
-            " an event",
-            _set(topic, "retention.ms", str(RETENTION_MS_MIN)),
-        )
-    return ok(subject, f"records are kept for {_span(kept_ms)} (retention.ms)")
+    span = _span(kept_ms) if kept_ms >= 0 else "ever"
+    max_ms = None if days_max is None else int(days_max * DAY_MS)
+    if max_ms is not None and not 0 <= kept_ms <= max_ms:
+        told = f"records are kept for {span}, longer than {limit}"
+        return warning(subject, told, _set(topic, "retention.ms", str(max_ms)))
+    min_ms = RETENTION_MS_MIN if max_ms is None else min(max_ms, RETENTION_MS_MIN)
+    if 0 <= kept_ms < min_ms:
+        told = f"records are kept for {span}, less than the 7 days for which Meta takes an event"
+        return warning(subject, told, _set(topic, "retention.ms", str(min_ms)))
+    return ok(subject, f"records are kept for {span} (retention.ms)")
 
 
 def _span(milliseconds: int) -> str:

@@ -60,7 +60,8 @@ def resume(
     settings_file: SettingsFile = None,
     assignments: Assignments = None,
 ) -> None:
-    """Have the member on this machine try a halted destination again, now."""
+    """Have the member on this machine try a halted destination again, and dead-letter what the
+    guard holds for it, now."""
     from consumer.model import PixelId
     from consumer.running_member import NobodyThere, RunningMember
 

@@ -4,16 +4,17 @@ Pure: looks at the ledger and the outboxes, and decides. The order is the one th
 destination in trouble may hold up to its share of the in-flight limits; then the partitions that
 carry it pause; what it holds beyond its share goes back to Kafka, where nobody else is concerned;
 and only one that has been in trouble for long, and keeps a healthy destination waiting, is
-spilled into the dead letters, oldest events first.
+spilled into the dead letters, oldest events first. What the guard holds for a destination is such a
+trouble like any other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from consumer.deliveries import Deliveries
-from consumer.model import PauseCause, PixelId, Prepared, TopicPartition
-from consumer.outbox import Outbox
+from consumer.held_back import HeldBack
+from consumer.model import Carried, PauseCause, PixelId, Prepared, Rejected, TopicPartition
 from consumer.patience import OutboxState
 from consumer.settle import Ledger
 
@@ -41,12 +42,22 @@ class Limits:
     spill_after_seconds: float
 
 
-class Spill(NamedTuple):
-    """Take this many of the oldest events that ``of`` marks out of a halted destination."""
+Marks = Callable[[Prepared | Rejected], bool]
+"""Whether something that is held is meant."""
 
-    outbox: Outbox
+
+class Holder(Protocol):
+    """Who holds events of a destination in trouble: its outbox, or the guard's ``HeldBack``."""
+
+    def spill(self, events_max: int, of: Marks) -> list[Rejected]: ...
+
+
+class Spill(NamedTuple):
+    """Take this many of the oldest events that ``of`` marks from who holds them."""
+
+    holder: Holder
     events_max: int
-    of: Callable[[Prepared], bool]
+    of: Marks
 
 
 @dataclass(slots=True)
@@ -65,13 +76,34 @@ class Flow:
 
 class House(NamedTuple):
     """What is looked at. ``seen``: which destinations each partition carried in this tenure;
-    ``destinations``: how many are configured, each of which has a share of the limits."""
+    ``destinations``: how many are configured, each of which has a share of the limits;
+    ``held``: what the guard holds."""
 
     limits: Limits
     ledger: Ledger
     deliveries: Deliveries
     seen: Mapping[TopicPartition, set[PixelId]]
     destinations: Callable[[], int]
+    held: Mapping[PixelId, HeldBack]
+
+    def is_full(self, carried: Carried) -> bool:
+        """Whether this is all that one destination in trouble may hold."""
+        return carried.events >= self.events_share or carried.size_bytes >= self.bytes_share
+
+    @property
+    def events_share(self) -> int:
+        """How many events one destination in trouble may hold."""
+        return self.limits.in_flight_events // self._shares
+
+    @property
+    def bytes_share(self) -> int:
+        """How many bytes one destination in trouble may hold."""
+        return self.limits.in_flight_bytes // self._shares
+
+    @property
+    def _shares(self) -> int:
+        # Those that have brought nothing yet count as well: else the first in trouble takes it all.
+        return max(1, self.destinations(), len(self.deliveries.outboxes))
 
 
 def plan_flow(
@@ -108,65 +140,102 @@ def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
         if state.uncommitted <= limits.uncommitted_records and not old:
             continue
         flow.paused[partition] = PauseCause.UNCOMMITTED
+        these, of = frozenset([partition]), _of_partition(partition)
         for outbox in house.deliveries.outboxes.values():
-            if outbox.halted is not None and _others_wait(outbox, frozenset([partition]), house):
-                of = _of_partition(partition)
+            if outbox.halted is not None and _others_wait(outbox.destination, these, house):
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
+        for held in house.held.values():
+            if _others_wait(held.destination, these & held.carried.partitions, house):
+                flow.spills.append(Spill(held, limits.in_flight_events, of))
 
 
 def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> None:
-    limits, deliveries = house.limits, house.deliveries
-    # Those that have brought nothing yet count as well: else the first in trouble takes it all.
-    shares = max(1, house.destinations(), len(deliveries.outboxes))
-    for outbox in deliveries.outboxes.values():
-        well = outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS)
-        if well and not deliveries.is_slowed(outbox.destination, now):
+    outboxes = house.deliveries.outboxes
+    for destination in dict.fromkeys((*outboxes, *house.held)):
+        troubles = list(_troubles(destination, house, now))
+        if not troubles:
             continue
-        carried = deliveries.carried(outbox.destination)
-        events_share = limits.in_flight_events // shares
-        bytes_share = limits.in_flight_bytes // shares
-        if carried.events < events_share and carried.size_bytes < bytes_share:
-            left = max(min(READ_RECORDS_MIN, events_share), events_share - carried.events)
+        carried = Carried.of([])
+        for trouble in troubles:
+            carried = carried.plus(trouble.carried)
+        if not house.is_full(carried):
+            share = house.events_share
+            left = max(min(READ_RECORDS_MIN, share), share - carried.events)
             flow.read_max = min(flow.read_max, left)
             continue
         for partition in carried.partitions:
             flow.paused.setdefault(partition, PauseCause.DESTINATION)
-        if full and outbox.in_flight == 0:
+        outbox = outboxes.get(destination)
+        if full and (outbox is None or outbox.in_flight == 0):
             # It was well when it filled the house. Partitions of its own go back to Kafka, from
             # where no more than its share is read again; others share nothing with them.
             flow.given_back += [
                 partition
                 for partition in carried.partitions
-                if house.seen.get(partition) == {outbox.destination}
+                if house.seen.get(partition) == {destination}
             ]
-        if (
-            outbox.trouble_since is not None
-            and now - outbox.trouble_since >= limits.spill_after_seconds
-            and _others_wait(outbox, carried.partitions, house)
-        ):
-            flow.spills.append(Spill(outbox, max(1, carried.events // 4), lambda _: True))
+        flow.spills += [
+            Spill(trouble.holder, max(1, trouble.carried.events // 4), lambda _: True)
+            for trouble in troubles
+            if trouble.since is not None
+            and now - trouble.since >= house.limits.spill_after_seconds
+            and _others_wait(
+                destination, trouble.carried.partitions, house, began_at=trouble.perhaps_everybodys
+            )
+        ]
 
 
-def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: House) -> bool:
+class _Trouble(NamedTuple):
+    """Why a destination holds something, and what. ``since`` is None while it is merely slow;
+    ``perhaps_everybodys`` is when a trouble began that may not be the destination's own."""
+
+    holder: Holder
+    carried: Carried
+    since: float | None
+    perhaps_everybodys: float | None
+
+
+def _troubles(destination: PixelId, house: House, now: float) -> Iterable[_Trouble]:
+    """What the guard holds, and an outbox that is not well."""
+    held = house.held.get(destination)
+    if held is not None:
+        yield _Trouble(held, held.carried, held.since, None)
+    outbox = house.deliveries.outboxes.get(destination)
+    if outbox is None:
+        return
+    well = outbox.state is OutboxState.READY and not outbox.is_slow(now, SLOW_SECONDS)
+    if not well or house.deliveries.is_slowed(destination, now):
+        began_at = outbox.trouble_since if outbox.halted is None else None
+        carried = house.deliveries.carried(destination)
+        yield _Trouble(outbox, carried, outbox.trouble_since, began_at)
+
+
+def _others_wait(
+    destination: PixelId,
+    partitions: frozenset[TopicPartition],
+    house: House,
+    *,
+    began_at: float | None = None,
+) -> bool:
     """Whether a healthy destination shares these partitions. If none does there is nobody to make
-    room for, and the whole topic would be dead-lettered."""
-    for destination in {d for partition in partitions for d in house.seen.get(partition, ())}:
-        other = house.deliveries.outboxes.get(destination)
-        if destination == outbox.destination:
+    room for, and the whole topic would be dead-lettered. ``began_at`` is given for a trouble that
+    may not be the destination's own."""
+    for each in {d for partition in partitions for d in house.seen.get(partition, ())}:
+        other, held = house.deliveries.outboxes.get(each), house.held.get(each)
+        if each == destination:
             continue
         if other is not None and other.state is not OutboxState.READY:
             continue  # it could not use the room
-        if outbox.halted is not None:
+        if held is not None and house.is_full(held.carried):
+            continue  # nor could this one
+        if began_at is None:
             return True
         # Trouble that is not the destination's own may be everybody's: an outage of Meta. Then
         # only who was accepted around then, and not refused since, counts as well.
-        began_at = outbox.trouble_since
-        if other is None or began_at is None:
-            continue
-        if other.accepted_at > began_at - EVIDENCE_SECONDS:
+        if other is not None and other.accepted_at > began_at - EVIDENCE_SECONDS:
             return True
     return False
 
 
-def _of_partition(partition: TopicPartition) -> Callable[[Prepared], bool]:
-    return lambda event: event.record.partition == partition
+def _of_partition(partition: TopicPartition) -> Marks:
+    return lambda held: held.record.partition == partition

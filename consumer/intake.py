@@ -88,6 +88,11 @@ class Intake:
             self.seen[record.partition].add(prepared.destination)
         return prepared
 
+    def holds(self, rejected: Rejected) -> None:
+        """A rejected record stays open for its destination, which its partition thus carries."""
+        if rejected.destination is not None:
+            self.seen[rejected.record.partition].add(rejected.destination)
+
     def news(self) -> list[Fetched]:
         """What has become known of schemas since the last call."""
         return self._schemas.news()

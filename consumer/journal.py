@@ -10,10 +10,11 @@ from consumer.dead_letter import masked
 from consumer.destinations import Destinations
 from consumer.event_names import NEAR_MISS, near_miss
 from consumer.graph_versions import NEWEST, Outlook
+from consumer.guard import Alarm, Ended, Guard
 from consumer.leftover import Left
 from consumer.letter_box import Report
 from consumer.letter_trouble import trouble_of
-from consumer.metrics import Metrics
+from consumer.metrics import NOBODY, Metrics
 from consumer.model import (
     Accepted,
     Batch,
@@ -165,14 +166,36 @@ class Journal:
         told = _told(outbox.halted.error)
         self.log.error("destination halted", **facts, reason=outbox.halted.reason.value, **told)
 
-    def spilled(self, outbox: Outbox, events: int) -> None:
-        """A halted destination gave up events, so that others can go on."""
-        self._spilled.add(outbox.destination)
-        self.log.warning(
-            "spilling a halted destination into the dead letters",
-            destination=outbox.destination,
-            events=events,
+    def spilled(self, spilled: Sequence[Rejected]) -> None:
+        """A destination in trouble gave up events, so that others can go on."""
+        destination, reason = spilled[0].destination, spilled[0].reason
+        facts: dict[str, Any] = {"destination": destination, "events": len(spilled)}
+        if destination is None or reason is not Reason.DESTINATION_HALTED:
+            told = "spilling what the guard holds into the dead letters"
+            self.log.warning(told, **facts, reason=reason.value)
+            return
+        self._spilled.add(destination)
+        self.log.warning("spilling a halted destination into the dead letters", **facts)
+
+    def guard_begins(self, alarm: Alarm, guard: Guard) -> None:
+        """More than the configured share of a destination's last events is rejected for one
+        reason."""
+        self.log.error(
+            "many events are rejected for one reason; look at their publisher's last deploy",
+            **_alarmed(alarm),
+            more_than=f"{guard.share:.0%} of the last {guard.events}",
+            held=alarm.destination in guard.held,
         )
+
+    def guard_ended(self, ended: Ended) -> None:
+        """Few events are rejected for that reason again."""
+        facts = {**_alarmed(ended.alarm), "dead_lettering": len(ended.released)}
+        self.log.warning("few events are rejected for that reason again", **facts)
+
+    def guard_accepted(self, destination: PixelId, events: int) -> None:
+        """Somebody asked by hand that what the guard holds be dead-lettered."""
+        told = "what the guard holds is dead-lettered by hand"
+        self.log.warning(told, destination=destination, events=events)
 
     def given_back(self, partition: TopicPartition, offset: int) -> None:
         """Records of a destination in trouble are forgotten, to be read again later."""
@@ -363,6 +386,10 @@ class Journal:
         over = {trouble for trouble in self._troubles if trouble.startswith(prefix)}
         self._troubles -= over
         return bool(over)
+
+
+def _alarmed(alarm: Alarm) -> dict[str, str]:
+    return {"destination": alarm.destination or NOBODY, "reason": alarm.reason.value}
 
 
 def _told(error: MetaError | None) -> dict[str, Any]:

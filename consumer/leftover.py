@@ -19,6 +19,7 @@ class Holder(Enum):
     NOT_DUE = "time_in_the_future"
     SCHEMA = "schema"
     DEAD_LETTER = "dead_letter"
+    GUARD = "guard"
 
 
 class Left(NamedTuple):
@@ -40,15 +41,21 @@ class Left(NamedTuple):
 
 
 def left_behind(
-    ledger: Ledger, deliveries: Deliveries, *, schema_waiting: int, letters_waiting: int
+    ledger: Ledger,
+    deliveries: Deliveries,
+    *,
+    schema_waiting: int,
+    letters_waiting: int,
+    guard_held: int,
 ) -> Left:
-    """Count what is open now; the two numbers are of open records as well."""
+    """Count what is open now; the three numbers are of open records as well."""
     held = {
         Holder.HALTED: _waiting(ledger, deliveries, OutboxState.HALTED),
         Holder.THROTTLED: _waiting(ledger, deliveries, OutboxState.THROTTLED),
         Holder.NOT_DUE: _open(ledger, deliveries.held),
         Holder.SCHEMA: schema_waiting,
         Holder.DEAD_LETTER: letters_waiting,
+        Holder.GUARD: guard_held,
     }
     held[Holder.IN_FLIGHT] = ledger.open_records - sum(held.values())
     states = [state for each in ledger.partitions if (state := ledger.state(each)) is not None]

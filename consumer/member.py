@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from consumer import __version__
 from consumer.assembly import (
     deliveries_from,
+    guard_from,
     meta_from,
     preparation_from,
     reader_from,
@@ -31,7 +32,7 @@ from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
 from consumer.kafka_settings import Client
 from consumer.leftover import Left
-from consumer.letter_box import LetterBox
+from consumer.letter_box import DeadLetters, LetterBox
 from consumer.log_ends import LogEnds
 from consumer.match_keys import warm_up
 from consumer.metrics import Metrics
@@ -41,6 +42,7 @@ from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes, Resuming
 from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
+from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
 from consumer.settings import Settings
 from consumer.settle import Ledger
 from consumer.signals import heed_signals
@@ -73,12 +75,14 @@ class Member:
             if settings.destinations_file is not None
             else None
         )
+        self._key_file = KeyFile(settings.dlq_key_file) if settings.dlq_key_file else None
         self._tokens = tokens_from(settings, destinations)
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         self._journal = Journal(metrics=self._metrics(settings), log=log)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
         self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
+        self._guard = guard_from(settings)
         self._meta = meta_from(settings, self._tokens)
         self._senders = senders_from(settings, self._meta)
         self._schemas = Schemas(
@@ -111,7 +115,7 @@ class Member:
             every_seconds=settings.quality_refresh_seconds,
             journal=self._journal,
         )
-        self._letters = LetterBox(dead_letters=self._dead_letters)
+        self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
         self._wishes = Wishes(
@@ -214,7 +218,7 @@ class Member:
 
     def _resume(self, destination: PixelId) -> Resuming:
         """Called on the probes' threads: the loop does it at its next turn."""
-        if destination not in self._deliveries.outboxes:
+        if destination not in self._deliveries.outboxes and destination not in self._guard.held:
             return Resuming.NOTHING_HERE
         try:
             self._resumes.put_nowait(destination)
@@ -233,7 +237,22 @@ class Member:
             return self._source.joined
         return self._log_ends.heard or bool(self._ledger.partitions)
 
+    def _sealed(self) -> DeadLetters:
+        """The producer of dead letters, behind what seals them where that is wanted."""
+        if self._key_file is None:
+            return self._dead_letters
+        return SealedDeadLetters(dead_letters=self._dead_letters, key_file=self._key_file)
+
+    def _look_at_keys(self, key_file: KeyFile) -> None:
+        news = key_file.poll()
+        if isinstance(news, KeyFileMistake):
+            self._log.error("the key file is wrong; the old keys stay", problem=str(news))
+        elif news is not None:
+            self._log.info("the keys of dead letters changed", sealing_with=news.writing)
+
     def _look_at_files(self) -> None:
+        if self._key_file is not None:
+            self._look_at_keys(self._key_file)
         if self._credentials.pass_on():
             self._log.info("Kafka credentials changed; new connections use them")
         news = self._destinations_file.poll() if self._destinations_file else None
@@ -322,6 +341,7 @@ class Member:
             ledger=self._ledger,
             deliveries=self._deliveries,
             letters=self._letters,
+            guard=self._guard,
             outgoing=self._senders,
             limits=Limits(
                 in_flight_events=settings.in_flight_events,

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.graph_versions import ends_at
+from consumer.guard import Alarm
 from consumer.letter_trouble import trouble_of
 from consumer.model import (
     Accepted,
@@ -45,6 +46,8 @@ from consumer.usage import UsageKind
 
 CUSTOM = "custom"
 OTHER = "other"
+NOBODY = "unknown"
+"""The label of records that name no destination of ours."""
 
 _REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_EVENTS = (1, 5, 10, 50, 100, 250, 500, 1000)
@@ -150,6 +153,18 @@ class Metrics:
             "Events that Meta takes but can use less well",
             ["warning"],
             registry=registry,
+        )
+        self._guard_alarm = _Snapshot(
+            "conversions_guard_alarm",
+            "1 while too many of a destination's last events are rejected for one reason of ours",
+            ["destination", "reason"],
+            registry,
+        )
+        self._guard_held = _Snapshot(
+            "conversions_guard_held_records",
+            "Rejected records that the guard holds instead of dead-lettering them",
+            ["destination"],
+            registry,
         )
         for writing in ("too_large", "failed"):
             self._dead_letter_failures.labels(writing)
@@ -377,6 +392,18 @@ class Metrics:
         pixel = PixelId(destination or "")
         self._dead_letters.labels(self._destination(pixel), reason.value).inc()
         self._count(pixel, event_name or "", Outcome.DEAD_LETTERED, 1)
+
+    def guard(self, alarms: Iterable[Alarm], held: Mapping[PixelId, int]) -> None:
+        """The guard's alarms in force, and how many records it holds for whom."""
+        self._guard_alarm.set(
+            {
+                (self._destination(destination) if destination else NOBODY, reason.value): 1.0
+                for destination, reason in alarms
+            }
+        )
+        self._guard_held.set(
+            {(self._destination(each),): float(count) for each, count in held.items()}
+        )
 
     def suppressed(self, event: Suppressed) -> None:
         """An event was withheld for want of consent."""

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from consumer.decode import NeedsSchema
 from consumer.deliveries import Deliveries
 from consumer.flow import House, Limits
+from consumer.guard import Guard
 from consumer.intake import Intake, SchemaSource
 from consumer.journal import Journal
 from consumer.leftover import Left, left_behind
@@ -72,6 +73,7 @@ class Pipeline:
         ledger: Ledger,
         deliveries: Deliveries,
         letters: LetterBox,
+        guard: Guard,
         outgoing: Outgoing,
         limits: Limits,
         timing: Timing,
@@ -82,12 +84,20 @@ class Pipeline:
         self._ledger = ledger
         self._deliveries = deliveries
         self._letters = letters
+        self._guard = guard
         self._outgoing = outgoing
         self._timing = timing
         self._clock = clock
         self._journal = journal
         self._intake = Intake(schemas=schemas, preparation=preparation, ledger=ledger)
-        house = House(limits, ledger, deliveries, self._intake.seen, self._intake.destinations)
+        house = House(
+            limits,
+            ledger,
+            deliveries,
+            self._intake.seen,
+            self._intake.destinations,
+            guard.held,
+        )
         self._valve = Valve(source=source, house=house)
         self._states: dict[PixelId, tuple[object, object]] = {}
         self._commit_at = 0.0
@@ -112,8 +122,16 @@ class Pipeline:
         self._deliveries.nudge(token_of, now, app_secret=app_secret, configured=configured)
 
     def resume(self, destination: PixelId) -> None:
-        """A halted destination is tried again at once, because somebody says so."""
-        self._journal.resumed(destination, self._deliveries.resume(destination, self._clock.now()))
+        """A halted destination is tried again at once, and what the guard holds for one goes to
+        the dead letters, because somebody says so."""
+        held = destination in self._guard.held
+        accepted = self._guard.accept(destination)
+        halted = self._deliveries.resume(destination, self._clock.now())
+        if held:
+            self._journal.guard_accepted(destination, len(accepted))
+        if halted or not held:
+            self._journal.resumed(destination, halted)
+        self._reject(accepted, self._clock.now_ms())
 
     def skip(self, place: Place) -> Skipping:
         """Take one open record out of the way, because somebody says so: its dead letter is only a
@@ -127,7 +145,11 @@ class Pipeline:
         if became is not None:
             return became
         record = self._intake.take_out(place)
-        rejected = self._deliveries.skip(place) if record is None else skipped_record(record)
+        rejected = (
+            skipped_record(record)
+            if record is not None
+            else self._guard.skip(place) or self._deliveries.skip(place)
+        )
         if rejected is None:
             return Skipping.ON_ITS_WAY
         self._reject([rejected], now_ms)
@@ -205,6 +227,7 @@ class Pipeline:
             self._deliveries,
             schema_waiting=self._intake.waiting,
             letters_waiting=self._letters.of_live_tenures,
+            guard_held=sum(map(len, self._guard.held.values())),
         )
         self._source.close()
         return left
@@ -272,15 +295,27 @@ class Pipeline:
         """Bring one open record as far as it gets without waiting."""
         match self._intake.admit(record, now_ms):
             case Prepared() as prepared:
+                self._guard.passed(prepared.destination)
                 self._journal.prepared(prepared)
                 self._deliveries.add(prepared, now)
             case Rejected() as rejected:
-                self._letters.put(rejected, failed_at_ms=now_ms)
+                self._turn_away(rejected, now, now_ms)
             case Suppressed() as suppressed:
+                self._guard.passed(suppressed.destination)
                 self._ledger.settle(record)
                 self._journal.suppressed(suppressed)
             case NeedsSchema():
                 pass  # the intake keeps it
+
+    def _turn_away(self, rejected: Rejected, now: float, now_ms: int) -> None:
+        """To the dead letters, unless the guard holds what a publisher's bad deploy brings."""
+        turned = self._guard.rejected(rejected, now)
+        if turned.begins is not None:
+            self._journal.guard_begins(turned.begins, self._guard)
+        if turned.held:
+            self._intake.holds(rejected)
+        else:
+            self._letters.put(rejected, failed_at_ms=now_ms)
 
     def _pump_once(self) -> None:
         now, now_ms = self._clock.now(), self._clock.now_ms()
@@ -375,10 +410,13 @@ class Pipeline:
             self._give_back(partition)
         # While no dead letter can be written nobody gets room by one more that waits for it.
         for spill in flow.spills if self._letters.failing is None else ():
-            spilled = spill.outbox.spill(spill.events_max, spill.of)
+            spilled = spill.holder.spill(spill.events_max, spill.of)
             if spilled:
-                self._journal.spilled(spill.outbox, len(spilled))
+                self._journal.spilled(spilled)
                 self._reject(spilled, self._clock.now_ms())
+        for ended in self._guard.ended(self._valve.paused):
+            self._journal.guard_ended(ended)
+            self._reject(ended.released, self._clock.now_ms())
 
     def gauges(self) -> None:
         """Show how full the house is."""
@@ -388,6 +426,8 @@ class Pipeline:
             failing=self._letters.failing,
             failing_since_ms=self.letters_failing_since_ms,
         )
+        held = {destination: len(each) for destination, each in self._guard.held.items()}
+        self._journal.metrics.guard(self._guard.alarms, held)
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
         self._journal.metrics.flow(
             records=self._ledger.open_records,
@@ -436,6 +476,7 @@ class Pipeline:
         offset = self._ledger.give_back(partition)
         if offset is not None:
             self._deliveries.give_back(partition, offset)
+            self._guard.give_back(partition, offset)
             self._source.rewind({partition: offset})
             self._journal.given_back(partition, offset)
 
@@ -459,4 +500,5 @@ class Pipeline:
             if pauses_too:
                 self._valve.forget(partition)
         self._deliveries.forget(partitions)
+        self._guard.forget(self._ledger.is_over)
         self._letters.forget(self._ledger.is_over)

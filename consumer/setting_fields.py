@@ -93,6 +93,17 @@ Port = Annotated[int, Field(ge=0, le=65535), Must("a port from 0 to 65535")]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Must("a number of seconds greater than 0")
 ]
+Share = Annotated[
+    float,
+    Field(gt=0, le=1, allow_inf_nan=False),
+    Must("a share above 0 and at most 1, such as 0.5 for a half"),
+]
+GuardEvents = Annotated[int, Field(ge=10, le=1_000_000), Must("a whole number from 10 to 1000000")]
+RetentionDays = Annotated[
+    float,
+    Field(ge=0, allow_inf_nan=False),
+    Must("0, which is without limit, or a number of days"),
+]
 Refresh = Annotated[
     float,
     AfterValidator(_check_refresh),
@@ -127,6 +138,16 @@ class Fields(BaseSettings):
     )
     dlq_topic: Topic = Field(
         default="conversions.events.dlq", description="Topic for dead letters."
+    )
+    dlq_key_file: File | None = Field(
+        default=None,
+        description="File of lines `key-id: key` with which dead letters are sealed; the first key"
+        " seals, every one opens.",
+    )
+    dlq_retention_days_max: RetentionDays = Field(
+        default=30.0,
+        description="Days that dead letters may be kept at most, by which `check` judges their"
+        " topic; 0 is without limit.",
     )
     destinations_file: File | None = Field(
         default=None, description="YAML list of destinations, read again whenever it changes."
@@ -199,6 +220,19 @@ class Fields(BaseSettings):
     spill_after_seconds: Seconds = Field(
         default=300.0,
         description="Seconds after which a halted destination gives way on shared partitions.",
+    )
+    guard_share: Share = Field(
+        default=0.5,
+        description="Share of a destination's last events that are rejected for one reason of ours,"
+        " above which the guard raises its alarm; 1 is never.",
+    )
+    guard_events: GuardEvents = Field(
+        default=1000, description="Events of a destination that the guard looks back at."
+    )
+    guard_pauses: Switch = Field(
+        default=False,
+        description="Whether the guard holds what is rejected during an alarm, and so pauses the"
+        " destination, instead of dead-lettering it.",
     )
     quality_refresh_seconds: Refresh = Field(
         default=0.0,

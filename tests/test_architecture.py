@@ -40,6 +40,7 @@ EDGES = {
     "registry_emulator",
     "running_member",
     "schema_registry",
+    "sealing_keys",
     "secret_files",
     "seekers",
     "senders",

@@ -23,6 +23,7 @@ from consumer.check_registry import check_registry, reading
 from consumer.check_topics import (
     Topic,
     letters_configuration,
+    missing_permission,
     offsets_kept,
     source_configuration,
     topic_state,
@@ -41,6 +42,7 @@ from consumer.finding import (
 )
 from consumer.meta import GraphAnswer, GraphReader
 from consumer.model import LogEnd, PixelId
+from consumer.replay_access import Granted, Permission, replay_access, transactional_id
 from consumer.schema_plan import event_schema
 from consumer.settings import Settings, load_settings
 from consumer.unanswered import why_unanswered
@@ -109,22 +111,123 @@ def test_the_largest_record_of_the_source_topic_is_told() -> None:
 def test_the_dead_letter_topic_is_judged_by_its_configuration(
     changed: dict[str, str], source_bytes: int | None, subject: str, verdict: str
 ) -> None:
-    configuration = FINE | changed
-    found = list(letters_configuration(LETTERS, configuration, record_bytes_max=source_bytes))
+    found = letters(FINE | changed, record_bytes_max=source_bytes)
 
     assert verdicts(found)[subject] == verdict
+
+
+@pytest.mark.parametrize(
+    ("retention", "days_max", "told"),
+    [
+        ({"retention.ms": str(30 * DAY_MS)}, 30, "records are kept for 30 days (retention.ms)"),
+        (
+            {"retention.ms": str(30 * DAY_MS + 1)},
+            30,
+            "records are kept for 30 days, longer than the 30 days of "
+            "CONVERSIONS_DLQ_RETENTION_DAYS_MAX -> retention.ms=2592000000",
+        ),
+        ({"retention.ms": str(90 * DAY_MS)}, None, "records are kept for 90 days (retention.ms)"),
+        (
+            {"retention.ms": "-1"},
+            30,
+            "records are kept for ever, longer than the 30 days of "
+            "CONVERSIONS_DLQ_RETENTION_DAYS_MAX -> retention.ms=2592000000",
+        ),
+        ({"retention.ms": "-1"}, None, "records are kept for ever (retention.ms)"),
+        ({"retention.ms": str(3 * DAY_MS)}, 3, "records are kept for 3 days (retention.ms)"),
+        (
+            {"retention.ms": str(2 * DAY_MS)},
+            3,
+            "records are kept for 2 days, less than the 7 days for which Meta takes an event"
+            " -> retention.ms=259200000",
+        ),
+        (
+            {"retention.ms": str(7 * DAY_MS - 1)},
+            None,
+            "records are kept for 7 days, less than the 7 days for which Meta takes an event"
+            " -> retention.ms=604800000",
+        ),
+        (
+            {"cleanup.policy": "", "retention.ms": str(9 * DAY_MS)},
+            30,
+            "records are not removed by age, while dead letters may be kept for the 30 days of "
+            "CONVERSIONS_DLQ_RETENTION_DAYS_MAX -> cleanup.policy=delete",
+        ),
+        ({"cleanup.policy": "compact"}, 30, "records are not removed by age"),
+    ],
+)
+def test_dead_letters_are_kept_as_long_as_they_can_be_used_and_no_longer_than_they_may(
+    retention: dict[str, str], days_max: float | None, told: str
+) -> None:
+    found = letters(FINE | retention, days_max=days_max)
+
+    (finding,) = [each for each in found if each.subject == "dead letters retention"]
+    advice = finding.advice.rpartition("--add-config ")[2].removesuffix(".")
+    assert f"{finding.told}{f' -> {advice}' if advice else ''}" == told
+    assert finding.verdict.value == ("warning" if advice else "ok")
+
+
+def letters(
+    configuration: dict[str, str],
+    *,
+    record_bytes_max: int | None = 1000,
+    days_max: float | None = None,
+) -> list[Finding]:
+    return list(
+        letters_configuration(
+            LETTERS, configuration, record_bytes_max=record_bytes_max, days_max=days_max
+        )
+    )
 
 
 def test_the_advice_on_a_topic_is_the_command_that_mends_it() -> None:
     (finding,) = [
         finding
-        for finding in letters_configuration(LETTERS, FINE, record_bytes_max=1048588)
+        for finding in letters(FINE, record_bytes_max=1048588)
         if finding.subject == "dead letters record size"
     ]
 
     assert finding.advice == (
         "Run kafka-configs --alter --topic events.dlq --add-config max.message.bytes=1064972."
     )
+
+
+def test_a_missing_permission_is_named_with_its_resource() -> None:
+    finding = missing_permission("group", "join", "READ", "group conversions")
+
+    assert finding.told == "we may not join group conversions"
+    assert finding.advice == (
+        "Allow READ on group conversions (kafka-acls --add --allow-principal)."
+    )
+
+
+IDENTITY = transactional_id(cluster_id="c1", dead_letter_topic="events.dlq")
+SOURCE_WRITE = Permission("WRITE", "topic events")
+
+
+@pytest.mark.parametrize(
+    ("missing", "granted", "verdict", "named"),
+    [
+        ([], Granted.YES, "ok", ""),
+        ([], Granted.NOT_SEEN, "skipped", "WRITE on transactional-id conversions-replay-c1-events"),
+        ([], Granted.NO, "warning", "Allow WRITE on transactional-id conversions-replay-c1-events"),
+        ([SOURCE_WRITE], Granted.YES, "warning", "Allow WRITE on topic events (kafka-acls"),
+        ([SOURCE_WRITE], Granted.NOT_SEEN, "warning", "Allow WRITE on topic events (kafka-acls"),
+        (
+            [SOURCE_WRITE, Permission("READ", "topic events.dlq")],
+            Granted.NO,
+            "warning",
+            "Allow WRITE on topic events, READ on topic events.dlq, WRITE on transactional-id",
+        ),
+    ],
+)
+def test_what_replay_lacks_is_named_and_stops_no_consumer(
+    missing: list[Permission], granted: Granted, verdict: str, named: str
+) -> None:
+    finding = replay_access(missing, identity=IDENTITY, granted=granted)
+
+    assert finding.verdict.value == verdict
+    assert named in f"{finding.told} {finding.advice}"
 
 
 def test_a_partition_without_a_leader_fails_and_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from consumer.deliveries import Deliveries
 from consumer.flow import READ_RECORDS_MIN, SLOW_SECONDS, Flow, House, Limits, plan_flow
+from consumer.held_back import HeldBack
 from consumer.model import (
     Accepted,
     Halted,
@@ -10,6 +11,8 @@ from consumer.model import (
     PauseCause,
     PixelId,
     Prepared,
+    Reason,
+    Rejected,
     Request,
     Throttled,
     TopicPartition,
@@ -48,6 +51,7 @@ class Place:
             is_over=self.ledger.is_over,
         )
         self.seen: dict[TopicPartition, set[PixelId]] = {}
+        self.held: dict[PixelId, HeldBack] = {}
         self.limits = Limits(
             in_flight_events=in_flight_events,
             in_flight_bytes=in_flight_bytes,
@@ -87,6 +91,25 @@ class Place:
             events.append(event)
         return events
 
+    def hold(
+        self,
+        destination: PixelId,
+        count: int,
+        *,
+        partition: TopicPartition = ZERO,
+        since: float = 0.0,
+    ) -> HeldBack:
+        """Let the guard hold so many rejected records of a destination."""
+        tenure = self.ledger.tenure_of(partition) or self.ledger.begin(partition)
+        self.seen.setdefault(partition, set()).add(destination)
+        held = self.held.setdefault(destination, HeldBack(destination=destination, since=since))
+        for _ in range(count):
+            self._offsets += 1
+            record = a_record(offset=self._offsets, partition=partition.partition, tenure=tenure)
+            self.ledger.open(record, since)
+            held.put(Rejected(record=record, reason=Reason.MISSING_VALUE, detail="no value"))
+        return held
+
     def answer(self, verdict: Verdict, *, now: float = 0.0) -> list[Request]:
         """Send what is due and answer all of it at once; what is delivered is settled."""
         requests = self.deliveries.advance(now, NOW_MS).requests
@@ -98,7 +121,9 @@ class Place:
         return requests
 
     def flow(self, now: float = 0.0) -> Flow:
-        house = House(self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured)
+        house = House(
+            self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured, self.held
+        )
         return plan_flow(house, now, full=self.full, schema_partitions=[], too_large=[])
 
 
@@ -112,7 +137,7 @@ def test_nothing_pauses_while_all_is_well() -> None:
 
 def test_a_missing_schema_and_a_letter_too_large_pause_their_partitions() -> None:
     place = Place()
-    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
     flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[ONE])
 
@@ -176,7 +201,7 @@ def test_a_throttled_destination_is_spilled_for_who_is_accepted_all_the_while() 
     place.answer(Accepted(None), now=10.0)
 
     assert place.flow(299.0).spills == []
-    assert [spill.outbox.destination for spill in place.flow(301.0).spills] == [ILL]
+    assert [spill.holder for spill in place.flow(301.0).spills] == [place.deliveries.outboxes[ILL]]
 
 
 def test_a_destination_whose_request_is_out_for_long_counts_as_one_in_trouble() -> None:
@@ -199,7 +224,7 @@ def test_a_halted_destination_is_spilled_only_after_the_time_that_was_set() -> N
 
     (spill,) = place.flow(300.0).spills
 
-    assert spill.outbox.destination == ILL
+    assert spill.holder is place.deliveries.outboxes[ILL]
     assert spill.events_max == 2  # a quarter of what it holds
     assert spill.of(an_event())
 
@@ -279,7 +304,7 @@ def test_at_the_uncommitted_bound_a_halted_destination_gives_up_that_partitions_
             place.ledger.settle(event.record)
 
     (spill,) = place.flow(1.0).spills
-    rejected = spill.outbox.spill(spill.events_max, spill.of)
+    rejected = spill.holder.spill(spill.events_max, spill.of)
 
     assert [one.event_id for one in rejected] == ["o1", "o2"]
     assert elsewhere in list(place.deliveries.outboxes[ILL].waiting())
@@ -301,7 +326,7 @@ def test_the_more_telling_cause_wins_when_a_partition_pauses_for_two() -> None:
     place = Place(in_flight_events=4)
     place.carry(ILL, 8)
     place.answer(NO_TOKEN)
-    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0)
+    house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
     flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[])
 
@@ -356,5 +381,102 @@ def test_nothing_goes_back_while_a_request_is_out() -> None:
     place.answer(NO_TOKEN)
     due = place.deliveries.advance(1000.0, NOW_MS)
     assert len(due.requests) == 1
+
+    assert place.flow().given_back == []
+
+
+# --- what the guard holds -----------------------------------------------------------------------
+
+
+def test_what_the_guard_holds_pauses_its_partitions_when_it_is_the_destinations_share() -> None:
+    place = Place(in_flight_events=10)
+    place.hold(ILL, 9)
+    assert place.flow().paused == {}
+
+    place.hold(ILL, 1, partition=ONE)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION, ONE: PauseCause.DESTINATION}
+
+
+def test_what_an_outbox_in_trouble_and_the_guard_hold_is_one_share() -> None:
+    place = Place(in_flight_events=10)
+    place.hold(ILL, 5, partition=ONE)
+    place.carry(ILL, 5)
+    assert place.flow().paused == {}, "an outbox that is well is nobody's trouble"
+
+    place.answer(NO_TOKEN)
+
+    assert place.flow().paused == {ZERO: PauseCause.DESTINATION, ONE: PauseCause.DESTINATION}
+
+
+def test_what_the_guard_holds_bounds_the_next_read() -> None:
+    place = Place(in_flight_events=800, configured=2)
+    place.hold(ILL, 4)
+
+    assert place.flow().read_max == 396
+
+
+def test_what_the_guard_holds_is_spilled_for_a_healthy_destination_after_the_time_set() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    held = place.hold(ILL, 12, since=100.0)
+    place.seen[ZERO].add(WELL)
+    assert place.flow(399.9).spills == []
+
+    (spill,) = place.flow(400.0).spills
+
+    assert (spill.holder, spill.events_max) == (held, 3)
+    del place.held[ILL]
+    assert place.flow(400.0).spills == []
+
+
+def test_what_the_guard_holds_is_not_spilled_for_itself_nor_for_another_that_is_full() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    place.hold(ILL, 12)
+    assert place.flow(10_000.0).spills == []
+    place.hold(WELL, 12)
+    assert place.flow(10_000.0).spills == []
+
+    place.held[WELL].spill(5, lambda _: True)
+
+    assert [spill.holder for spill in place.flow(10_000.0).spills] == [place.held[ILL]]
+
+
+def test_a_halted_destination_is_not_spilled_for_one_whose_share_the_guard_holds() -> None:
+    place = Place(in_flight_events=10, configured=1)
+    place.carry(ILL, 12)
+    place.answer(NO_TOKEN)
+    place.hold(WELL, 12)
+
+    assert place.flow(10_000.0).spills == []
+
+
+def test_at_the_uncommitted_bound_the_guard_gives_up_that_partitions_records() -> None:
+    place = Place(uncommitted_records=5, in_flight_events=1000)
+    held = place.hold(ILL, 2)
+    place.hold(ILL, 1, partition=ONE)
+    place.carry(WELL, 6)
+    place.answer(Accepted(None))
+
+    (spill,) = place.flow(1.0).spills
+
+    assert spill.holder is held
+    assert [one.record.partition for one in held.spill(99, spill.of)] == [ZERO, ZERO]
+    assert held.carried.partitions == {ONE}
+
+
+def test_what_the_guard_holds_goes_back_to_kafka_from_a_partition_of_its_own() -> None:
+    place = Place(in_flight_events=10, full=True, configured=1)
+    place.hold(ILL, 6, partition=ONE)
+    place.hold(ILL, 6, partition=TWO)
+    place.seen[TWO].add(WELL)
+
+    assert place.flow().given_back == [ONE]
+
+
+def test_nothing_goes_back_while_a_request_of_the_same_destination_is_out() -> None:
+    place = Place(in_flight_events=10, full=True, configured=1)
+    place.carry(ILL, 1, partition=ONE)
+    place.deliveries.advance(0.0, NOW_MS)
+    place.hold(ILL, 12, partition=ONE)
 
     assert place.flow().given_back == []

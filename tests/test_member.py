@@ -4,15 +4,27 @@ No broker is there. What is asked goes the whole way: port, queue, the loop's tu
 """
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from consumer.member import RESUMES_WAITING_MAX, Member
-from consumer.model import Halted, HaltReason, MetaError, PixelId, Place, TopicPartition
+from consumer.model import (
+    Halted,
+    HaltReason,
+    MetaError,
+    PixelId,
+    Place,
+    Reason,
+    Rejected,
+    TopicPartition,
+)
 from consumer.running_member import RunningMember
+from consumer.sealing_keys import SealedDeadLetters
 from consumer.settings import load_settings
 from consumer.skip import Skipping
 from tests.fakes.events import TOPIC, a_record, an_event
@@ -158,3 +170,50 @@ def test_readiness_tells_of_dead_letters(made: Made) -> None:
         "dead_letters_failing_since": None,
         "dead_letters_too_large": [],
     }
+
+
+KEY = b64encode(bytes(32)).decode()
+
+
+def test_with_a_key_file_dead_letters_are_sealed_and_changes_are_taken_up(
+    made: Made, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"one: {KEY}\n")
+    member, lines = made(CONVERSIONS_DLQ_KEY_FILE=str(path))
+    assert isinstance(member._letters._dead_letters, SealedDeadLetters)
+
+    for text in (f"two: {KEY}\n", "three: no key\n"):
+        path.write_text(text)
+        member._files_at = member._gauges_at = 0.0
+        member._look_around()
+
+    assert lines.named("the keys of dead letters changed") == [{"sealing_with": "two"}]
+    (told,) = lines.named("the key file is wrong; the old keys stay")
+    assert "must give key three as 32 bytes" in told["problem"]
+    assert not any(KEY in str(line) for line in lines.lines)
+
+
+def test_a_key_file_without_keys_is_refused_at_the_start(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="CONVERSIONS_DLQ_KEY_FILE names cannot be read"):
+        made(CONVERSIONS_DLQ_KEY_FILE=str(tmp_path / "nowhere"))
+
+
+def test_what_the_guard_holds_can_be_resumed_though_nothing_else_waits(made: Made) -> None:
+    member, lines = made(CONVERSIONS_GUARD_PAUSES="true", CONVERSIONS_GUARD_EVENTS="10")
+    where = TopicPartition(TOPIC, 0)
+    tenure = member._ledger.begin(where)
+    for offset in range(6):
+        record = a_record(offset=offset, tenure=tenure)
+        member._ledger.open(record, 0.0)
+        rejected = Rejected(
+            record=record, reason=Reason.MISSING_VALUE, detail="no value", destination=PIXEL
+        )
+        member._guard.rejected(rejected, 0.0)
+
+    assert port_of(member).resume(PIXEL) == 202
+    member._look_around()
+
+    told = lines.named("what the guard holds is dead-lettered by hand")
+    assert told == [{"destination": PIXEL, "events": 1}]
+    assert len(member._letters) == 1

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from consumer.deliveries import Deliveries
 from consumer.destinations import parse_destinations
 from consumer.flow import Limits
+from consumer.guard import Guard
 from consumer.journal import Journal, Log
 from consumer.judge import Posted
 from consumer.letter_box import LetterBox
@@ -64,6 +65,7 @@ class Rooms(NamedTuple):
     outbox: type[Outbox] = Outbox
     deliveries: type[Deliveries] = Deliveries
     letters: type[LetterBox] = LetterBox
+    guard: type[Guard] = Guard
     pipeline: type[Pipeline] = Pipeline
 
 
@@ -82,6 +84,7 @@ class FakeHouse:
         ledger: Ledger,
         deliveries: Deliveries,
         letters: LetterBox,
+        guard: Guard,
         journal: Journal,
         pipeline: Pipeline,
         lines: Lines,
@@ -89,7 +92,7 @@ class FakeHouse:
         self.clock, self.topic, self.source, self.schemas = clock, topic, source, schemas
         self.dead_letters, self.meta, self.lines = dead_letters, meta, lines
         self.ledger, self.deliveries, self.letters = ledger, deliveries, letters
-        self.journal, self.pipeline = journal, pipeline
+        self.guard, self.journal, self.pipeline = guard, journal, pipeline
         self.withheld: set[Place] = set()
         self._audited: dict[TopicPartition, int] = {}
         self._numbers = count(1)
@@ -186,6 +189,8 @@ def house(
     uncommitted_seconds: float = 3600.0,
     grace_seconds: float = 30.0,
     max_poll_seconds: float = 300.0,
+    guard_events: int = 1000,
+    guard_pauses: bool = False,
     beside: FakeHouse | None = None,
     post: Callable[[Request], Posted] | None = None,
     log: Log | None = None,
@@ -209,6 +214,7 @@ def house(
     schemas, ledger, lines = FakeSchemas(), rooms.ledger(), Lines()
     deliveries = _deliveries(ledger, rooms, window_events=window_events)
     letters = rooms.letters(dead_letters=dead_letters)
+    guard = rooms.guard(events=guard_events, share=0.5, pauses=guard_pauses)
     found = parse_destinations(destinations, Path())
     metrics = Metrics(registry=CollectorRegistry(), version="0", graph_version="v0")
     metrics.configured(each.id for each in found)
@@ -222,6 +228,7 @@ def house(
         ledger=ledger,
         deliveries=deliveries,
         letters=letters,
+        guard=guard,
         outgoing=meta,
         limits=Limits(
             in_flight_events=in_flight_events,
@@ -251,6 +258,7 @@ def house(
         ledger=ledger,
         deliveries=deliveries,
         letters=letters,
+        guard=guard,
         journal=journal,
         pipeline=pipeline,
         lines=lines,

@@ -6,6 +6,7 @@ and is found, under its own name, while the rest stays green.
 
 import json
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,8 @@ PIXEL = "1729525464415281"
 TOKEN = "token-canary-5f0c"
 PASSWORD = "password-canary-91"
 PARTITIONS = 3
-ROOMY = {"max.message.bytes": str(1048588 + 16 * 1024)}
+DAY_MS = 24 * 3600 * 1000
+ROOMY = {"max.message.bytes": str(1048588 + 16 * 1024), "retention.ms": str(30 * DAY_MS)}
 SECONDS_MAX = 16.0
 
 
@@ -154,6 +156,7 @@ def test_all_is_green_when_all_is_as_it_should_be(bench: Bench, check: Check) ->
         "dead letters cleanup",
         "dead letters retention",
         "dead letters record size",
+        "replay",
         "registry",
         "subject",
         "schema",
@@ -209,6 +212,7 @@ class Planted(NamedTuple):
         Planted({}, {"cleanup.policy": "compact"}, "dead letters cleanup", "failed"),
         Planted({}, {"max.message.bytes": "1048588"}, "dead letters record size", "failed"),
         Planted({}, {"retention.ms": "86400000"}, "dead letters retention", "warning"),
+        Planted({}, {"retention.ms": "-1"}, "dead letters retention", "warning"),
         Planted({"cleanup.policy": "compact"}, {}, "topic cleanup", "warning"),
         Planted({"retention.ms": "86400000"}, {}, "topic retention", "warning"),
     ],
@@ -460,15 +464,58 @@ def test_what_the_brokers_do_not_allow_is_found_one_by_one(
     guarded.allow(ResourceType.TOPIC, bench.letters, AclOperation.DESCRIBE_CONFIGS)
     everything = check(bench, **somebody)
 
+    guarded.allow(ResourceType.TOPIC, bench.topic, AclOperation.WRITE)
+    guarded.allow(ResourceType.TOPIC, bench.letters, AclOperation.READ)
+    unseen_id = check(bench, **somebody)
+    guarded.allow(ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE)
+    no_id = check(bench, **somebody)
+    admin = AdminClient({**guarded.kafka.client_config()})
+    cluster_id = admin.describe_cluster().result(30).cluster_id
+    identity = f"conversions-replay-{cluster_id}-{bench.letters}"
+    guarded.allow(ResourceType.TRANSACTIONAL_ID, identity, AclOperation.WRITE)
+    replaying = check(bench, **somebody)
+
     unseen = {"topic configuration": "skipped", "dead letters configuration": "skipped"}
-    assert nothing.not_green == {"topic": "failed", "dead letters": "failed"}
+    replay = {"replay": "warning"}
+    assert nothing.not_green == {"topic": "failed", "dead letters": "failed"} | replay
     assert "may not describe" in nothing.findings["topic"]["told"]
+    assert advice(nothing, "topic").startswith(f"Allow DESCRIBE on topic {bench.topic} (")
     assert look.not_green == unseen | {
         "topic access": "failed",
         "dead letters access": "failed",
         "group": "failed",
+        "replay": "warning",
     }
-    assert work.not_green == unseen
+    assert advice(look, "topic access").startswith(f"Allow READ on topic {bench.topic} (")
+    writes = f"Allow WRITE on topic {bench.letters} ("
+    assert advice(look, "dead letters access").startswith(writes)
+    assert advice(look, "group").startswith(f"Allow READ on group {bench.group} (")
+    assert work.not_green == unseen | replay
     assert work.code == 0
-    assert "DESCRIBE_CONFIGS" in work.findings["topic configuration"]["advice"]
-    assert everything.not_green == {}
+    assert "DESCRIBE_CONFIGS" in advice(work, "topic configuration")
+    assert everything.not_green == replay
+    both = f"WRITE on topic {bench.topic}, READ on topic {bench.letters}"
+    assert advice(everything, "replay").startswith(f"Allow {both} (")
+    assert unseen_id.not_green == {"replay": "skipped"}
+    assert no_id.not_green == replay
+    assert f"WRITE on transactional-id {identity}" in advice(no_id, "replay")
+    assert replaying.not_green == {}
+
+
+def advice(told: Told, subject: str) -> str:
+    return told.findings[subject]["advice"]
+
+
+def test_a_key_file_is_read_as_the_consumer_will(
+    bench: Bench, check: Check, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"november: {PASSWORD}\n")
+    wrong = check(bench.build(), CONVERSIONS_DLQ_KEY_FILE=str(path))
+    path.write_text(f"november: {b64encode(bytes(32)).decode()}\n")
+
+    right = check(bench, CONVERSIONS_DLQ_KEY_FILE=str(path))
+
+    assert wrong.not_green == {"dead letters sealing": "failed"}
+    assert right.not_green == {}
+    assert "key november" in right.findings["dead letters sealing"]["told"]

@@ -14,6 +14,8 @@ QUIET = ("mixed", "publish", "publish", "wait", "wait", "schema arrives")
 FAULT_WEIGHTS = {
     "poison one": 5,
     "garbage": 2,
+    "bad deploy": 3,
+    "accept": 1,
     "late schema": 2,
     "gap": 2,
     "move": 5,

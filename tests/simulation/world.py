@@ -32,12 +32,15 @@ ENDING_SECONDS_MAX = 4000.0
 TROUBLE_SECONDS_MAX = 900.0
 """Spilling begins after 300 seconds of trouble and takes a quarter of what is held at a time."""
 
+GUARD_EVENTS = 40
+BAD_DEPLOY = "missing_action_source"
 REASONS = {
     "undecodable",
     "refused_by_meta",
     "destination_halted",
     "outcome_unknown",
     "skipped_by_operator",
+    BAD_DEPLOY,
 }
 """Nothing of a story is dead-lettered for anything else: a trouble that passes is no reason."""
 
@@ -144,6 +147,25 @@ class World:
     def _garbage(self, first: int, second: int) -> None:
         del second
         self.published.append(self.members[0].garbage(first % PARTITIONS))
+
+    def _bad_deploy(self, first: int, second: int) -> None:
+        """A publisher leaves something out of all its events, while others are sound."""
+        partition, pixel = first % PARTITIONS, PIXELS[second % len(PIXELS)]
+        for number in range(10 + second % 20):
+            self.published += self.members[0].publish(
+                partition, events=3, destination=pixel, actionSource=None
+            )
+            if number % 4 == 0:
+                self._publish_to(partition, PIXELS[(second + number) % len(PIXELS)], 1)
+
+    def _accept(self, first: int, _: int) -> None:
+        """An operator wants what the guard holds to be dead-lettered."""
+        self.members[first % len(self.members)].pipeline.resume(PIXELS[first % len(PIXELS)])
+
+    def _accept_all(self) -> None:
+        for member in self.members:
+            for pixel in list(member.guard.held):
+                member.pipeline.resume(pixel)
 
     def _late_schema(self, first: int, second: int) -> None:
         self.published += self.members[0].publish(
@@ -296,6 +318,8 @@ class World:
             uncommitted_records=UNCOMMITTED_RECORDS,
             grace_seconds=GRACE_SECONDS,
             max_poll_seconds=MAX_POLL_SECONDS,
+            guard_events=GUARD_EVENTS,
+            guard_pauses=True,
             beside=beside,
             rooms=self._rooms,
         )
@@ -394,6 +418,7 @@ class World:
                 f"a lag of {self.topic.lag} is left, and {[m.ledger for m in self.members]}",
             )
             self._schema_arrives()
+            self._accept_all()
             self._run(5.0)
         self.clock.idle_pace = STORY_PACE
 
