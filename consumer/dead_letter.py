@@ -1,4 +1,4 @@
-"""Rejected → the record of the dead-letter topic. Pure.
+"""Rejected → the record of the dead-letter topic. Pure; ``letter`` is the way back.
 
 Key and value are the source record's, byte for byte; its headers are kept. Ours say what happened,
 each occurs once, and none holds a value of a match key.
@@ -6,7 +6,8 @@ each occurs once, and none holds a value of a match key.
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from consumer.model import Header, MetaError, Reason, Rejected, Stage
@@ -21,7 +22,47 @@ from consumer.origin import (
 )
 
 PREFIX = "conversions."
-REPLAYS = "conversions.replays"
+
+
+class OwnHeader(Enum):
+    """Every header of ours: its name, and what it says, for the docs."""
+
+    ORIGIN = ORIGIN, "where the record first appeared: topic:partition:offset:timestamp"
+    REASON = "conversions.reason", "why it is a dead letter: one of the reasons below"
+    EVENT_ID = EVENT_ID, "the event's id, by which Meta knows a repetition"
+    TRACE_ID = "conversions.trace_id", "Meta's `fbtrace_id`, else our id of the request"
+    REPLAYS = "conversions.replays", "how often it was replayed before"
+    BY_REFERENCE = (
+        "conversions.by_reference",
+        "`true`: key and value are not here, but at the origin, while that topic keeps them",
+    )
+    SEALED = "conversions.sealed", "the value is encrypted: the id of the key"
+    STAGE = "conversions.stage", "`decode`, `validate` or `send`"
+    DETAIL = "conversions.detail", "what is wrong, in our words"
+    META_TITLE = "conversions.meta_title", "Meta's title of the error, masked"
+    META_MESSAGE = "conversions.meta_message", "Meta's words, masked"
+    ERROR_CODE = "conversions.error_code", "Meta's code of the error"
+    ERROR_SUBCODE = "conversions.error_subcode", "Meta's subcode"
+    HTTP_STATUS = "conversions.http_status", "the HTTP status of Meta's answer"
+    DESTINATION = "conversions.destination", "the pixel"
+    EVENT_NAME = "conversions.event_name", "the event's name"
+    EVENT_TIME = "conversions.event_time", "when it happened"
+    EXPIRES_AT = "conversions.expires_at", "until when Meta takes it"
+    BATCH_ID = "conversions.batch_id", "the batch that it was in, as our log names it"
+    FAILED_AT = "conversions.failed_at", "when it became a dead letter"
+    ATTEMPTS = "conversions.attempts", "in how many requests it was sent"
+    FIRST_SENT_AT = "conversions.first_sent_at", "when a request first may have reached Meta"
+    MAYBE_DELIVERED = "conversions.maybe_delivered", "`true`: Meta may have counted it"
+    REPLAYED = (
+        "conversions.replayed",
+        "on a record without a value: the mark that a dead letter was replayed",
+    )
+    EDITED = "conversions.edited", "on a replayed record: its value was changed by an operator"
+
+    def __init__(self, header: str, says: str) -> None:
+        self.header = header
+        self.says = says
+
 
 _CONNECT_STAGES = {
     Stage.DECODE: "VALUE_CONVERTER",
@@ -50,11 +91,13 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     that the topic refused as too large with all of them.
     """
     record = rejected.record
-    ours = list(_essential(rejected))
+    own = list(_essential(rejected))
     kept: list[Header] = []
     if not brief:
-        ours += _telling(rejected, failed_at_ms)
+        own += _telling(rejected, failed_at_ms)
         kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
+    ours = [(each.header, text) for each, text in own]
+    if not brief:
         there = {name for name, _ in kept}
         ours += [header for header in _connect(rejected) if header[0] not in there]
     encoded = ((name, text.encode()) for name, text in ours if text)
@@ -84,21 +127,31 @@ def iso_time(milliseconds: int | None) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Text = tuple[str, str]
+def ms_of_iso(text: str) -> int | None:
+    """Milliseconds since the epoch of an ISO 8601 time, UTC unless it says otherwise."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MS
+    except (OverflowError, ValueError):
+        return None
 
 
-def _essential(rejected: Rejected) -> Iterator[Text]:
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def _essential(rejected: Rejected) -> Iterator[tuple[OwnHeader, str]]:
     record = rejected.record
     event_id = rejected.event_id or event_id_of(record, None)
-    yield ORIGIN, str(origin_of(record))
-    yield "conversions.reason", rejected.reason.value
+    yield OwnHeader.ORIGIN, str(origin_of(record))
+    yield OwnHeader.REASON, rejected.reason.value
     # What came in this header already goes on in it: nothing else would keep the id.
-    yield EVENT_ID, event_id if event_id == header_event_id(record) else masked(event_id)
-    yield "conversions.trace_id", _trace_id(rejected)
-    replays = text_header(record, REPLAYS)
+    yield OwnHeader.EVENT_ID, event_id if event_id == header_event_id(record) else masked(event_id)
+    yield OwnHeader.TRACE_ID, _trace_id(rejected)
+    replays = text_header(record, OwnHeader.REPLAYS.header)
     if replays and replays.isdigit():
         # Without it a brief dead letter could be replayed beyond its limit.
-        yield REPLAYS, replays
+        yield OwnHeader.REPLAYS, replays
 
 
 def _trace_id(rejected: Rejected) -> str:
@@ -108,31 +161,31 @@ def _trace_id(rejected: Rejected) -> str:
     return rejected.request_id or ""
 
 
-def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
+def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader, str]]:
     error = rejected.error or MetaError(http_status=0)
-    yield "conversions.stage", rejected.reason.stage.value
-    yield "conversions.detail", rejected.detail
-    yield "conversions.meta_title", error.title or ""
-    yield "conversions.meta_message", error.message or ""
-    yield "conversions.error_code", _number(error.code)
-    yield "conversions.error_subcode", _number(error.subcode)
-    yield "conversions.http_status", _number(error.http_status or None)
+    yield OwnHeader.STAGE, rejected.reason.stage.value
+    yield OwnHeader.DETAIL, rejected.detail
+    yield OwnHeader.META_TITLE, error.title or ""
+    yield OwnHeader.META_MESSAGE, error.message or ""
+    yield OwnHeader.ERROR_CODE, _number(error.code)
+    yield OwnHeader.ERROR_SUBCODE, _number(error.subcode)
+    yield OwnHeader.HTTP_STATUS, _number(error.http_status or None)
     # A configured one is a pixel's id, whatever it looks like.
     unknown = rejected.reason is Reason.UNKNOWN_DESTINATION
     destination = rejected.destination or ""
-    yield "conversions.destination", masked(destination) if unknown else destination
-    yield "conversions.event_name", masked(rejected.event_name)
-    yield "conversions.event_time", iso_time(rejected.event_time_ms)
-    yield "conversions.expires_at", iso_time(rejected.expires_at_ms)
-    yield "conversions.batch_id", rejected.batch_id or ""
-    yield "conversions.failed_at", iso_time(failed_at_ms)
+    yield OwnHeader.DESTINATION, masked(destination) if unknown else destination
+    yield OwnHeader.EVENT_NAME, masked(rejected.event_name)
+    yield OwnHeader.EVENT_TIME, iso_time(rejected.event_time_ms)
+    yield OwnHeader.EXPIRES_AT, iso_time(rejected.expires_at_ms)
+    yield OwnHeader.BATCH_ID, rejected.batch_id or ""
+    yield OwnHeader.FAILED_AT, iso_time(failed_at_ms)
     if rejected.attempts:
-        yield "conversions.attempts", str(rejected.attempts)
-        yield "conversions.first_sent_at", iso_time(rejected.first_sent_at_ms)
-        yield "conversions.maybe_delivered", str(rejected.maybe_delivered).lower()
+        yield OwnHeader.ATTEMPTS, str(rejected.attempts)
+        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+        yield OwnHeader.MAYBE_DELIVERED, str(rejected.maybe_delivered).lower()
 
 
-def _connect(rejected: Rejected) -> Iterator[Text]:
+def _connect(rejected: Rejected) -> Iterator[tuple[str, str]]:
     """Kafka Connect's names (KIP-298), so that Kafka UIs understand our records."""
     record = rejected.record
     yield "__connect.errors.topic", record.partition.topic

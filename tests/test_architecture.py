@@ -27,6 +27,7 @@ EDGES = {
     "check_registry",
     "clock",
     "check_version",
+    "dead_letter_topic",
     "destination_files",
     "inquiries",
     "log_ends",
@@ -103,6 +104,7 @@ NOT_IN_STEPS = {
 KAFKA_ROOMS = KAFKA_EDGES | {
     "check_brokers",
     "check_kafka",
+    "dead_letter_topic",
     "demo",
     "log_ends",
     "publish",
