@@ -6,7 +6,7 @@ has taken: what it may have counted could later be counted twice.
 
 from enum import Enum
 
-from consumer.letter import Letter
+from consumer.letter import Letter, Marker
 from consumer.parcel import AMBIGUOUS_MS_MAX
 from consumer.prepare import MARGIN_MS, WEEK_MS
 
@@ -46,3 +46,32 @@ def _expiry_ms(letter: Letter) -> int | None:
     if letter.expires_at_ms is not None or letter.event_time_ms is None:
         return letter.expires_at_ms
     return letter.event_time_ms + WEEK_MS - MARGIN_MS
+
+
+class Replays:
+    """Which dead letters were replayed already, by the marks that replays leave. Of each mark only
+    a hash is kept: a million take some 60 MB."""
+
+    def __init__(self) -> None:
+        self._hashes: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"<Replays {len(self._hashes)}>"
+
+    def note(self, marker: Marker) -> None:
+        """Remember one; the same one again changes nothing."""
+        if marker.mark is not None:
+            self._hashes.add(hash(marker.mark))
+
+    def has(self, letter: Letter) -> bool:
+        """Whether this letter was replayed; what came back afterwards is another one."""
+        return self.has_hash(next_hash(letter))
+
+    def has_hash(self, number: int) -> bool:
+        """The same, for whoever keeps of a letter only its ``next_hash``."""
+        return number in self._hashes
+
+
+def next_hash(letter: Letter) -> int:
+    """The hash of the mark that a replay of this letter leaves; 0 where it has no origin."""
+    return 0 if letter.next_mark is None else hash(letter.next_mark)

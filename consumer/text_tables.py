@@ -31,7 +31,7 @@ def styled(text: str, style: str, look: Look) -> str:
     """The same in a style of rich's."""
     console = _console(look)
     console.print(Text(printable(text), style=style), soft_wrap=False)
-    return _text_of(console)
+    return _written(console)
 
 
 def new_table(look: Look) -> Table:
@@ -42,9 +42,14 @@ def new_table(look: Look) -> Table:
 
 def rendered(title: str, table: Table, look: Look) -> str:
     """The table below its title, and an empty line."""
+    return f"{styled(title, 'bold', look)}{text_of(table, look)}\n"
+
+
+def text_of(table: Table, look: Look) -> str:
+    """The table alone."""
     console = _console(look)
     console.print(table)
-    return f"{styled(title, 'bold', look)}{_text_of(console)}\n"
+    return _written(console)
 
 
 def bar(share: float, look: Look, *, length: int = BAR_LENGTH) -> str:
@@ -72,6 +77,6 @@ def _console(look: Look) -> Console:
     )
 
 
-def _text_of(console: Console) -> str:
+def _written(console: Console) -> str:
     assert isinstance(console.file, StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
