@@ -121,8 +121,8 @@ def iso_time(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
+        moment = _EPOCH + milliseconds * _MS  # through a float a millisecond may get lost
+    except OverflowError:
         return ""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
