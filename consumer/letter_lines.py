@@ -125,15 +125,20 @@ def _when(wide: bool) -> Callable[[Letter | Foreign], str]:
 
 
 def _line(cells: list[str], look: Look) -> str:
-    columns, left, parts = _columns(look), look.columns, []
-    for cell, column in zip(cells, columns, strict=True):
-        width = min(column.width or left, left)
-        fits = cell_len(cell) <= width
-        parts.append(
-            set_cell_size(cell, width) if fits else set_cell_size(cell, max(width - 1, 0)) + "…"
-        )
-        left = max(left - width - _GAP, 0)
+    left, parts = look.columns, []
+    for cell, column in zip(cells, _columns(look), strict=True):
+        if left <= 0:
+            break
+        parts.append(_fitted(cell, min(column.width or left, left)))
+        left -= cell_len(parts[-1]) + _GAP
     return (" " * _GAP).join(parts).rstrip()
+
+
+def _fitted(cell: str, width: int) -> str:
+    """As wide as the column, and cut with a sign that it is."""
+    if cell_len(cell) <= width:
+        return set_cell_size(cell, width)
+    return set_cell_size(cell, width - 1) + "…"
 
 
 _GAP = 2
