@@ -34,7 +34,7 @@ class OwnHeader(Enum):
     REPLAYS = "conversions.replays", "how often it was replayed before"
     BY_REFERENCE = (
         "conversions.by_reference",
-        "`true`: key and value are not here, but at the origin, while that topic keeps them",
+        "`true`: key and value are not here, but where `__connect.errors.…` says",
     )
     SEALED = "conversions.sealed", "the value is encrypted: the id of the key"
     STAGE = "conversions.stage", "`decode`, `validate` or `send`"

@@ -176,6 +176,12 @@ REMEDIES: Mapping[Reason, Remedy] = {
         Help.AFTERWARDS,
         "See that the destination accepts events again.",
     ),
+    Reason.SKIPPED_BY_OPERATOR: Remedy(
+        "An operator took it out of the way, as it could not even be a dead letter.",
+        "Look at the record in its source topic while that keeps it: its value is not here.",
+        Help.AFTERWARDS,
+        "Raise the size limit that it did not fit, or publish the event anew.",
+    ),
     Reason.INTERNAL_ERROR: Remedy(
         "This program failed on the event: a bug of ours.",
         "Report it, with the error that the log names; the event itself may be fine.",
