@@ -28,6 +28,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from consumer.finding import Finding, failed, ok
+from consumer.kafka_settings import without_membership
 from consumer.model import LogEnd
 from consumer.property_names import is_secret, variable_part
 from consumer.replay_access import Granted
@@ -199,8 +200,9 @@ def committed(
     With a consumer that never joins: the admin client's way of asking (librdkafka 2.16) ends the
     whole process when the coordinator is only just coming up.
     """
-    own = {name: value for name, value in configuration.items() if name not in _MEMBERSHIP}
-    consumer = Consumer({**own, "log_level": 0, "error_cb": lambda _: None})
+    consumer = Consumer(
+        {**without_membership(configuration), "log_level": 0, "error_cb": lambda _: None}
+    )
     try:
         wanted = [KafkaPartition(topic, partition) for partition in partitions]
         found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
@@ -256,7 +258,6 @@ def _answer(future: Future[T], seconds: float) -> T | Refusal:
 
 
 _REFUSED = {KafkaError._AUTHENTICATION, KafkaError._SSL}
-_MEMBERSHIP = {"group.instance.id", "group.protocol", "group.remote.assignor"}
 _COORDINATOR_COMES = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,

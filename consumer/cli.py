@@ -13,6 +13,7 @@ import typer
 
 from consumer import __version__
 from consumer.cli_destinations import app as destinations
+from consumer.cli_dlq import app as dlq
 from consumer.cli_quality import quality
 from consumer.cli_send import send
 from consumer.cli_skip import skip
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(destinations, name="destinations")
+app.add_typer(dlq, name="dlq")
 
 
 def main() -> None:

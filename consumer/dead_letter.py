@@ -1,4 +1,4 @@
-"""Rejected → the record of the dead-letter topic. Pure.
+"""Rejected → the record of the dead-letter topic. Pure; ``letter`` is the way back.
 
 Key and value are the source record's, byte for byte; its headers are kept. Ours say what happened,
 each occurs once, and none holds a value of a match key. What an operator skipped is dead-lettered
@@ -7,7 +7,8 @@ by reference: its headers say where the record stands, and nothing of it is copi
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from consumer.model import Header, MetaError, Reason, Record, Rejected, Stage
@@ -22,10 +23,47 @@ from consumer.origin import (
 )
 
 PREFIX = "conversions."
-REPLAYS = "conversions.replays"
-BY_REFERENCE = "conversions.by_reference"
-"""``true``: key and value lie in the source topic alone, until its retention ends. Where is told by
-``__connect.errors.topic``, ``…partition`` and ``…offset``: the origin may be another place."""
+
+
+class OwnHeader(Enum):
+    """Every header of ours: its name, and what it says, for the docs."""
+
+    ORIGIN = ORIGIN, "where the record first appeared: topic:partition:offset:timestamp"
+    REASON = "conversions.reason", "why it is a dead letter: one of the reasons"
+    EVENT_ID = EVENT_ID, "the event's id, by which Meta knows a repetition"
+    TRACE_ID = "conversions.trace_id", "Meta's `fbtrace_id`, else our id of the request"
+    REPLAYS = "conversions.replays", "how often it was replayed before"
+    BY_REFERENCE = (
+        "conversions.by_reference",
+        "`true`: key and value are not here, but where `__connect.errors.…` says",
+    )
+    SEALED = "conversions.sealed", "the value is encrypted: the id of the key"
+    STAGE = "conversions.stage", "`decode`, `validate` or `send`"
+    DETAIL = "conversions.detail", "what is wrong, in our words"
+    META_TITLE = "conversions.meta_title", "Meta's title of the error, masked"
+    META_MESSAGE = "conversions.meta_message", "Meta's words, masked"
+    ERROR_CODE = "conversions.error_code", "Meta's code of the error"
+    ERROR_SUBCODE = "conversions.error_subcode", "Meta's subcode"
+    HTTP_STATUS = "conversions.http_status", "the HTTP status of Meta's answer"
+    DESTINATION = "conversions.destination", "the pixel"
+    EVENT_NAME = "conversions.event_name", "the event's name"
+    EVENT_TIME = "conversions.event_time", "when it happened"
+    EXPIRES_AT = "conversions.expires_at", "until when Meta takes it"
+    BATCH_ID = "conversions.batch_id", "the batch that it was in, as our log names it"
+    FAILED_AT = "conversions.failed_at", "when it became a dead letter"
+    ATTEMPTS = "conversions.attempts", "in how many requests it was sent"
+    FIRST_SENT_AT = "conversions.first_sent_at", "when a request first may have reached Meta"
+    MAYBE_DELIVERED = "conversions.maybe_delivered", "`true`: Meta may have counted it"
+    REPLAYED = (
+        "conversions.replayed",
+        "on a record without a value: the mark that a dead letter was replayed",
+    )
+    EDITED = "conversions.edited", "on a replayed record: its value was changed by an operator"
+
+    def __init__(self, header: str, says: str) -> None:
+        self.header = header
+        self.says = says
+
 
 _CONNECT_STAGES = {
     Stage.DECODE: "VALUE_CONVERTER",
@@ -54,13 +92,16 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     that the topic refused as too large with all of them.
     """
     record = rejected.record
-    by_reference = _is_by_reference(rejected)
-    ours = list(_essential(rejected))
+    by_reference = rejected.reason is Reason.SKIPPED_BY_OPERATOR
+    own = list(_essential(rejected)) + ([] if brief else list(_telling(rejected, failed_at_ms)))
+    ours = [(each.header, text) for each, text in own]
     kept: list[Header] = []
+    if by_reference:
+        # The origin may be another place than where the record lies.
+        ours += _connect_place(record)
+    elif not brief:
+        kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
     if not brief:
-        ours += _telling(rejected, failed_at_ms)
-        if not by_reference:
-            kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
         there = {name for name, _ in (*kept, *ours)}
         ours += [header for header in _connect(rejected) if header[0] not in there]
     headers = (*kept, *((name, text.encode()) for name, text in ours if text))
@@ -86,34 +127,39 @@ def iso_time(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
+        moment = _EPOCH + milliseconds * _MS  # through a float a millisecond may get lost
+    except OverflowError:
         return ""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Text = tuple[str, str]
+def ms_of_iso(text: str) -> int | None:
+    """Milliseconds since the epoch of an ISO 8601 time, UTC unless it says otherwise."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MS
+    except (OverflowError, ValueError):
+        return None
 
 
-def _essential(rejected: Rejected) -> Iterator[Text]:
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def _essential(rejected: Rejected) -> Iterator[tuple[OwnHeader, str]]:
     record = rejected.record
     event_id = rejected.event_id or event_id_of(record, None)
-    yield ORIGIN, str(origin_of(record))
-    yield "conversions.reason", rejected.reason.value
+    yield OwnHeader.ORIGIN, str(origin_of(record))
+    yield OwnHeader.REASON, rejected.reason.value
     # What came in this header already goes on in it: nothing else would keep the id.
-    yield EVENT_ID, event_id if event_id == header_event_id(record) else masked(event_id)
-    yield "conversions.trace_id", _trace_id(rejected)
-    replays = text_header(record, REPLAYS)
+    yield OwnHeader.EVENT_ID, event_id if event_id == header_event_id(record) else masked(event_id)
+    yield OwnHeader.TRACE_ID, _trace_id(rejected)
+    replays = text_header(record, OwnHeader.REPLAYS.header)
     if replays and replays.isdigit():
         # Without it a brief dead letter could be replayed beyond its limit.
-        yield REPLAYS, replays
-    if _is_by_reference(rejected):
-        yield BY_REFERENCE, "true"
-        yield from _connect_place(record)
-
-
-def _is_by_reference(rejected: Rejected) -> bool:
-    return rejected.reason is Reason.SKIPPED_BY_OPERATOR
+        yield OwnHeader.REPLAYS, replays
+    if rejected.reason is Reason.SKIPPED_BY_OPERATOR:
+        yield OwnHeader.BY_REFERENCE, "true"
 
 
 def _trace_id(rejected: Rejected) -> str:
@@ -123,32 +169,32 @@ def _trace_id(rejected: Rejected) -> str:
     return rejected.request_id or ""
 
 
-def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
+def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader, str]]:
     error = rejected.error or MetaError(http_status=0)
-    yield "conversions.stage", rejected.reason.stage.value
-    yield "conversions.detail", rejected.detail
-    yield "conversions.meta_title", error.title or ""
-    yield "conversions.meta_message", error.message or ""
-    yield "conversions.error_code", _number(error.code)
-    yield "conversions.error_subcode", _number(error.subcode)
-    yield "conversions.http_status", _number(error.http_status or None)
+    yield OwnHeader.STAGE, rejected.reason.stage.value
+    yield OwnHeader.DETAIL, rejected.detail
+    yield OwnHeader.META_TITLE, error.title or ""
+    yield OwnHeader.META_MESSAGE, error.message or ""
+    yield OwnHeader.ERROR_CODE, _number(error.code)
+    yield OwnHeader.ERROR_SUBCODE, _number(error.subcode)
+    yield OwnHeader.HTTP_STATUS, _number(error.http_status or None)
     # A configured one is a pixel's id, whatever it looks like.
     unknown = rejected.reason is Reason.UNKNOWN_DESTINATION
     destination = rejected.destination or ""
-    yield "conversions.destination", masked(destination) if unknown else destination
-    yield "conversions.event_name", masked(rejected.event_name)
-    yield "conversions.event_time", iso_time(rejected.event_time_ms)
-    yield "conversions.expires_at", iso_time(rejected.expires_at_ms)
-    yield "conversions.batch_id", rejected.batch_id or ""
-    yield "conversions.failed_at", iso_time(failed_at_ms)
+    yield OwnHeader.DESTINATION, masked(destination) if unknown else destination
+    yield OwnHeader.EVENT_NAME, masked(rejected.event_name)
+    yield OwnHeader.EVENT_TIME, iso_time(rejected.event_time_ms)
+    yield OwnHeader.EXPIRES_AT, iso_time(rejected.expires_at_ms)
+    yield OwnHeader.BATCH_ID, rejected.batch_id or ""
+    yield OwnHeader.FAILED_AT, iso_time(failed_at_ms)
     if rejected.attempts:
-        yield "conversions.attempts", str(rejected.attempts)
+        yield OwnHeader.ATTEMPTS, str(rejected.attempts)
     if rejected.attempts or rejected.maybe_delivered:  # it may have been given back in between
-        yield "conversions.first_sent_at", iso_time(rejected.first_sent_at_ms)
-        yield "conversions.maybe_delivered", str(rejected.maybe_delivered).lower()
+        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+        yield OwnHeader.MAYBE_DELIVERED, str(rejected.maybe_delivered).lower()
 
 
-def _connect(rejected: Rejected) -> Iterator[Text]:
+def _connect(rejected: Rejected) -> Iterator[tuple[str, str]]:
     """Kafka Connect's names (KIP-298), so that Kafka UIs understand our records."""
     yield from _connect_place(rejected.record)
     yield "__connect.errors.stage", _CONNECT_STAGES[rejected.reason.stage]
@@ -156,7 +202,7 @@ def _connect(rejected: Rejected) -> Iterator[Text]:
     yield "__connect.errors.exception.message", rejected.detail
 
 
-def _connect_place(record: Record) -> Iterator[Text]:
+def _connect_place(record: Record) -> Iterator[tuple[str, str]]:
     yield "__connect.errors.topic", record.partition.topic
     yield "__connect.errors.partition", str(record.partition.partition)
     yield "__connect.errors.offset", str(record.offset)

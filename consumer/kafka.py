@@ -199,17 +199,7 @@ class KafkaSource:
 
     def _record(self, message: Message) -> Record:
         partition = self._partition(message)
-        kind, timestamp_ms = message.timestamp()
-        headers = _headers(message)
-        return Record(
-            partition,
-            _offset(message),
-            -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-            message.key(),
-            message.value(),
-            headers,
-            self._tenure_of(partition) or 0,
-        )
+        return record_of(message, partition, tenure=self._tenure_of(partition) or 0)
 
     def _partition(self, message: Message) -> TopicPartition:
         place = (message.topic(), message.partition())
@@ -269,6 +259,20 @@ class KafkaSource:
             if isinstance(fault, KafkaBroken):
                 raise fault
             raise KafkaBroken(f"a callback failed: {type(fault).__name__}") from fault
+
+
+def record_of(message: Message, partition: TopicPartition, *, tenure: int) -> Record:
+    """A message of the client's, in our words."""
+    kind, timestamp_ms = message.timestamp()
+    return Record(
+        partition,
+        _offset(message),
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        message.key(),
+        message.value(),
+        _headers(message),
+        tenure,
+    )
 
 
 def _headers(message: Message) -> tuple[Header, ...]:

@@ -78,6 +78,11 @@ def consumer_configuration(variables: Mapping[str, str], group_id: str) -> dict[
     return _overlay(_overlay(defaults, given), CONSUMER_FIXED | {"group.id": group_id})
 
 
+def without_membership(configuration: Mapping[str, str]) -> dict[str, str]:
+    """A consumer's configuration for a client that looks on and never joins the group."""
+    return {name: value for name, value in configuration.items() if name not in _MEMBERSHIP}
+
+
 def producer_configuration(variables: Mapping[str, str]) -> dict[str, str]:
     """The dead-letter producer's whole configuration."""
     given = _overlay(
@@ -171,6 +176,7 @@ _NEVER = {
     "delivery.report.only.error": "every dead letter waits for its report",
     "transactional.id": "replay alone uses transactions, under an id of its own",
 }
+_MEMBERSHIP = {"group.instance.id", "group.protocol", "group.remote.assignor"}
 _NOT_WITH_PROTOCOL = {
     "group.protocol.type": "librdkafka refuses it",
     "heartbeat.interval.ms": "the brokers decide it",

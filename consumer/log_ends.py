@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from consumer.kafka_settings import without_membership
 from consumer.model import LogEnd, TopicPartition
 
 EVERY_SECONDS = 10.0
@@ -24,11 +25,7 @@ class LogEnds:
         self._topic = topic
         self.heard = False  # whether the group's coordinator has ever answered
         # A client of its own that never joins the group: the loop's client closes when it likes.
-        own = {
-            key: value
-            for key, value in configuration.items()
-            if key not in ("group.instance.id", "group.protocol", "group.remote.assignor")
-        }
+        own = without_membership(configuration)
         self._configuration = {**own, "log_level": 0, "error_cb": lambda _: None}
         self._watched: frozenset[TopicPartition] = frozenset()
         self._newest: Mapping[TopicPartition, LogEnd] | None = None

@@ -28,12 +28,18 @@ def text_header(record: Record, name: str) -> str | None:
 
 def origin_of(record: Record) -> Origin:
     """The record's origin: from its header when that is sound, else its own place."""
-    if record.headers:
-        parts = (text_header(record, ORIGIN) or "").rsplit(":", 3)
-        if len(parts) == 4 and all(_is_whole(part) for part in parts[1:]):
-            return Origin(parts[0], int(parts[1]), int(parts[2]), int(parts[3]))
+    if record.headers and (found := header_origin(record)) is not None:
+        return found
     topic, partition = record.partition
     return Origin(topic, partition, record.offset, record.timestamp_ms)
+
+
+def header_origin(record: Record) -> Origin | None:
+    """The origin that the header tells; None if it tells none."""
+    parts = (text_header(record, ORIGIN) or "").rsplit(":", 3)
+    if len(parts) == 4 and all(is_whole(part) for part in parts[1:]):
+        return Origin(parts[0], int(parts[1]), int(parts[2]), int(parts[3]))
+    return None
 
 
 def event_id_of(record: Record, given: object) -> str:
@@ -55,6 +61,7 @@ def _derived(record: Record) -> str:
     return hashlib.sha256(text + (record.value or b"")).hexdigest()[:32]
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
+    """Whether ``text`` is a whole number of at most 19 digits, as headers have them."""
     digits = text.removeprefix("-")
     return len(digits) <= 19 and digits.isascii() and digits.isdigit()

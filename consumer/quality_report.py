@@ -4,8 +4,6 @@ What was read goes to stdout, what could not be to stderr. The exit code is 1 wh
 read at all.
 """
 
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumer import stdout
 from consumer.assembly import reader_from
 from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import DestinationsError
@@ -26,9 +25,10 @@ from consumer.pixel_stats import hours_before
 from consumer.prepare import Preparation
 from consumer.prometheus import Prometheus, PrometheusError, check_url
 from consumer.quality import row_json
-from consumer.quality_tables import Look, comparison_text, coverage_text, paragraph, quality_text
+from consumer.quality_tables import comparison_text, coverage_text, quality_text
 from consumer.reconcile import comparison_json, notes, reconcile
 from consumer.settings import Settings
+from consumer.text_tables import Look, paragraph
 from consumer.window import BYTES_PER_REQUEST
 
 PLATFORM = "metaads"
@@ -61,8 +61,8 @@ def run_quality(settings: Settings, wanted: list[str] | None, *, output: Output)
         rows = [row_json(event) for event in events]
         _write_json({"rows": rows, "withoutFigures": empty, "unreadable": _unreadable(why)})
     else:
-        look = _look()
-        _write(quality_text(events, look))
+        look = stdout.look(pipe_columns=COLUMNS)
+        stdout.write(quality_text(events, look))
         _write_paragraphs((f"Meta has no figures of pixel {p}. {_NO_FIGURES}" for p in empty), look)
     return _told(found, why)
 
@@ -79,7 +79,7 @@ def run_local(settings: Settings, lines: Iterable[bytes], *, now_ms: int, output
         rows = [group_json(group) for group in coverage.groups]
         _write_json({"rows": rows, "unreadableLines": coverage.unreadable_lines})
     else:
-        _write(coverage_text(coverage, _look()))
+        stdout.write(coverage_text(coverage, stdout.look(pipe_columns=COLUMNS)))
     if any(group.events for group in coverage.groups):
         return 0
     _complain("no line is an event that could be sent; conversions preview says why")
@@ -119,8 +119,8 @@ def run_reconcile(
         listed = [comparison_json(row) for row in rows]
         _write_json({"rows": listed, "notes": told, "unreadable": _unreadable(why)})
     else:
-        look = _look()
-        _write(comparison_text(rows, look))
+        look = stdout.look(pipe_columns=COLUMNS)
+        stdout.write(comparison_text(rows, look))
         _write_paragraphs(told if rows or not received else [_NOTHING_TO_COMPARE], look)
     return _told(received, why)
 
@@ -158,37 +158,12 @@ def _unreadable(why: Mapping[PixelId, str]) -> list[dict[str, str]]:
     return [{"destinationId": pixel, "reason": sentence} for pixel, sentence in why.items()]
 
 
-def _look() -> Look:
-    terminal = sys.stdout.isatty()
-    return Look(
-        columns=shutil.get_terminal_size((COLUMNS, 0)).columns if terminal else COLUMNS,
-        # Not a setting of ours: a word of the terminal's owner to every program.
-        colour=terminal and not os.environ.get("NO_COLOR"),
-        blocks=_can_write("█░─"),
-    )
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _write_json(answer: dict[str, Any]) -> None:
-    _write(orjson.dumps({"platform": PLATFORM, **answer}).decode() + "\n")
+    stdout.write(orjson.dumps({"platform": PLATFORM, **answer}).decode() + "\n")
 
 
 def _write_paragraphs(texts: Iterable[str], look: Look) -> None:
-    _write("".join(paragraph(text, look) for text in texts))
-
-
-def _write(text: str) -> None:
-    """An event may be named in letters that the terminal has not."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    stdout.write("".join(paragraph(text, look) for text in texts))
 
 
 def _complain(sentence: str) -> None:

@@ -1,30 +1,16 @@
 """Figures as tables for people: rows, comparisons and coverages → text."""
 
 from collections.abc import Iterable, Sequence
-from io import StringIO
 from itertools import groupby
 from typing import NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from consumer.finding import printable
 from consumer.match_key_coverage import Coverage, Group, percent
 from consumer.quality import SCORE_GOAL, EventQuality
 from consumer.reconcile import Comparison
+from consumer.text_tables import UNKNOWN, Look, bar, counted, new_table, paragraph, rendered
 
-UNKNOWN = "–"
-BAR_LENGTH = 20
 DIAGNOSTIC_TEXT_MAX = 300
-
-
-class Look(NamedTuple):
-    """What the terminal can do: its columns, and whether it has colours and block characters."""
-
-    columns: int
-    colour: bool
-    blocks: bool
 
 
 class _Figure(NamedTuple):
@@ -51,7 +37,7 @@ def coverage_text(coverage: Coverage, look: Look) -> str:
         for group in coverage.groups
     )
     if coverage.unreadable_lines:
-        told += f"{_counted(coverage.unreadable_lines, 'line')} could not be read as an event.\n"
+        told += f"{counted(coverage.unreadable_lines, 'line')} could not be read as an event.\n"
     return told
 
 
@@ -62,7 +48,7 @@ def comparison_text(rows: Iterable[Comparison], look: Look) -> str:
     for (destination, name), found in groupby(ordered, lambda r: (r.destination, r.event_name)):
         own = list(found)
         known = [row for row in own if row.accepted is not None]
-        table = _table(look)
+        table = new_table(look)
         for title in ("hour (UTC)", "accepted", "at Meta", "difference"):
             table.add_column(title, justify="left" if title.startswith("hour") else "right")
         for row in own:
@@ -74,13 +60,8 @@ def comparison_text(rows: Iterable[Comparison], look: Look) -> str:
         received = sum(row.received for row in known)
         both = "where both are known"
         table.add_row(both, str(accepted), str(received), _signed(received - accepted))
-        told += _rendered(f"{name}, pixel {destination}", table, look)
+        told += rendered(f"{name}, pixel {destination}", table, look)
     return told
-
-
-def paragraph(text: str, look: Look) -> str:
-    """A sentence or more, in lines that fit."""
-    return _plain(Text(_printable(text)), look)
 
 
 def _figures(event: EventQuality) -> Iterable[_Figure]:
@@ -126,7 +107,7 @@ def _heading(group: Group) -> str:
     pixel = f", pixel {group.destination}" if group.destination else ""
     website = f", {group.website_events} from the website" if group.website_events else ""
     name = group.event_name or "(no event name)"
-    return f"{name}{pixel}: {_counted(group.events, 'event')}{website}"
+    return f"{name}{pixel}: {counted(group.events, 'event')}{website}"
 
 
 def _advised(group: Group, look: Look) -> str:
@@ -138,58 +119,16 @@ def _advised(group: Group, look: Look) -> str:
 
 
 def _section(title: str, figures: Iterable[_Figure], look: Look) -> str:
-    table = _table(look)
+    table = new_table(look)
     table.show_header = False
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column()
     for each in figures:
-        bar = "" if each.share is None else _bar(each.share, look)
-        table.add_row(*(_printable(text) for text in (each.name, each.value, bar, each.remark)))
-    return _rendered(title, table, look)
-
-
-def _table(look: Look) -> Table:
-    box = SIMPLE_HEAD if look.blocks else None
-    return Table(box=box, pad_edge=False, show_edge=False, highlight=False)
-
-
-def _rendered(title: str, table: Table, look: Look) -> str:
-    heading = _plain(Text(_printable(title), style="bold"), look)
-    console = _console(look)
-    console.print(table)
-    return f"{heading}{_text_of(console)}\n"
-
-
-def _plain(text: Text, look: Look) -> str:
-    console = _console(look)
-    console.print(text, soft_wrap=False)
-    return _text_of(console)
-
-
-def _console(look: Look) -> Console:
-    return Console(
-        file=StringIO(),
-        width=look.columns,
-        force_terminal=look.colour,
-        no_color=not look.colour,
-        color_system="standard" if look.colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-
-
-def _text_of(console: Console) -> str:
-    assert isinstance(console.file, StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
-
-
-def _bar(share: float, look: Look) -> str:
-    filled = round(min(max(share, 0.0), 1.0) * BAR_LENGTH)
-    full, empty = ("█", "░") if look.blocks else ("#", ".")
-    return full * filled + empty * (BAR_LENGTH - filled)
+        drawn = "" if each.share is None else bar(each.share, look)
+        table.add_row(*(printable(text) for text in (each.name, each.value, drawn, each.remark)))
+    return rendered(title, table, look)
 
 
 def _percentage(name: str, value: float | None, remark: str) -> _Figure:
@@ -210,12 +149,3 @@ def _whole(value: int | None) -> str:
 
 def _signed(difference: int | None) -> str:
     return UNKNOWN if difference is None else f"{difference:+d}" if difference else "0"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _printable(text: str) -> str:
-    """Meta's words and names of events must not steer the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -75,6 +75,10 @@ class ConfluentRegistry:
             raise RegistryError("an answer without a schema")
         return found.schema_str
 
+    def close(self) -> None:
+        """Give up its connections."""
+        self._client.close()
+
 
 class Fetched(NamedTuple):
     """News from the thread: a schema, or (``known`` None) why it could not be fetched yet."""
@@ -189,16 +193,10 @@ class Schemas:
     def _ask(self, ref: int, pending: dict[int, float | None]) -> Fetched:
         assert self._registry is not None, "the thread runs only with a registry"
         try:
-            text = self._registry.schema(ref)
-            if text is not None:
-                return Fetched(ref, plan_reading(json.loads(text)), None)
-        except NotAvroError as error:
-            return Fetched(ref, UnusableSchema(str(error)), None)
+            if (known := fetched(self._registry, ref)) is not None:
+                return Fetched(ref, known, None)
         except RegistryError as error:
             return Fetched(ref, None, str(error))
-        except (json.JSONDecodeError, RecursionError) as error:
-            detail = f"the schema is no JSON ({type(error).__name__})"
-            return Fetched(ref, UnusableSchema(detail), None)
         first = pending[ref]
         now = monotonic()
         if first is None:
@@ -206,6 +204,17 @@ class Schemas:
         if now - first >= NOT_FOUND_SECONDS:
             return Fetched(ref, UnknownSchema(f"the registry knows no schema {ref}"), None)
         return Fetched(ref, None, f"schema {ref} is not found")
+
+
+def fetched(registry: Registry, ref: int) -> ReadPlan | UnusableSchema | None:
+    """One question to the registry; None when it knows no such schema. Raises RegistryError."""
+    try:
+        text = registry.schema(ref)
+        return None if text is None else plan_reading(json.loads(text))
+    except NotAvroError as error:
+        return UnusableSchema(str(error))
+    except (json.JSONDecodeError, RecursionError) as error:
+        return UnusableSchema(f"the schema is no JSON ({type(error).__name__})")
 
 
 def local_schemas(folder: Path | None) -> dict[bytes, ReadPlan | UnusableSchema]:

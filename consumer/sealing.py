@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from consumer.dead_letter import DeadLetter
+from consumer.dead_letter import DeadLetter, OwnHeader
 from consumer.origin import ORIGIN
 from consumer.plain_yaml import YamlMistake, load_plain
-
-SEALED = "conversions.sealed"
-"""The header with the id of the key that a value is sealed with."""
 
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -89,7 +86,7 @@ def sealed_letter(letter: DeadLetter, keys: SealingKeys, nonce: bytes) -> DeadLe
         return letter
     origin = next(value for name, value in letter.headers if name == ORIGIN and value is not None)
     value = seal(letter.value, keys.keys[keys.writing], nonce, origin.decode())
-    headers = (*letter.headers, (SEALED, keys.writing.encode()))
+    headers = (*letter.headers, (OwnHeader.SEALED.header, keys.writing.encode()))
     return letter._replace(value=value, headers=headers)
 
 

@@ -4,6 +4,8 @@ import os
 import shutil
 import sys
 
+from consumer.text_tables import Look
+
 PIPE_WIDTH = 200
 
 
@@ -23,3 +25,18 @@ def wants_colour() -> bool:
 def width() -> int:
     """Columns of stdout; a pipe has more than any line of ours."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
+
+
+def look(*, pipe_columns: int) -> Look:
+    """What stdout can show; a pipe is taken to be ``pipe_columns`` wide."""
+    terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size((pipe_columns, 0)).columns if terminal else pipe_columns
+    return Look(columns=columns, colour=wants_colour(), blocks=_can_write("█░─"))
+
+
+def _can_write(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

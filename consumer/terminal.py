@@ -3,11 +3,11 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,19 +28,23 @@ def seekable(lines: IO[bytes]) -> Iterator[IO[bytes]]:
         yield spool
 
 
+class Advance(Protocol):
+    """How many are done; and of how many, once that is known or when it changes."""
+
+    def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
 @contextmanager
-def progress_bar(
-    what: str, total: int | None, *, shown: bool = True
-) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, if that is a terminal; it is told how many are done."""
+def progress_bar(what: str, total: int | None, *, shown: bool = True) -> Iterator[Advance]:
+    """A progress bar on stderr, if that is a terminal."""
     if not (shown and sys.stderr.isatty()):
-        yield lambda done: None
+        yield lambda done, total=None: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
     with bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

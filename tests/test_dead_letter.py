@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letter import BY_REFERENCE, DeadLetter, dead_letter, iso_time, masked
+from consumer.dead_letter import DeadLetter, OwnHeader, dead_letter, iso_time, masked
 from consumer.model import Header, MetaError, Origin, PixelId, Reason, Record, Rejected, Stage
 from consumer.origin import MASKED, event_id_of, header_event_id, origin_of, text_header
 from tests.fakes.events import NOW_MS, PIXEL, TOPIC, a_record
@@ -475,7 +475,7 @@ def test_a_skipped_record_is_only_referred_to(brief: bool) -> None:
     headers = headers_of(SKIPPED, brief=brief)
 
     assert (letter.key, letter.value) == (None, None)
-    assert headers[BY_REFERENCE] == b"true"
+    assert headers[OwnHeader.BY_REFERENCE.header] == b"true"
     assert headers["conversions.reason"] == b"skipped_by_operator"
     assert headers["conversions.origin"] == b"shop:1:2:3"
     assert headers["conversions.event_id"] == b"order_1"
@@ -496,7 +496,7 @@ def test_a_value_of_null_is_no_reference() -> None:
     null = replace(UNDECODABLE, record=UNDECODABLE.record._replace(key=None, value=None))
 
     assert written(null).value is None
-    assert BY_REFERENCE not in headers_of(null)
+    assert OwnHeader.BY_REFERENCE.header not in headers_of(null)
 
 
 def test_what_was_sent_and_given_back_may_have_been_delivered() -> None:
