@@ -1,10 +1,11 @@
-"""``conversions dlq``: what lies in the dead-letter topic, and why. Reads, and changes nothing."""
+"""``conversions dlq``: what lies in the dead-letter topic, and why; ``… replay`` sends it back."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from consumer.cli_dlq_replay import replay
 from consumer.cli_letter_filter import choosing
 from consumer.command_line import (
     Assignments,
@@ -18,7 +19,7 @@ from consumer.letter_filter import LetterFilter
 from consumer.settings import Settings, SettingsError
 
 app = typer.Typer(
-    help="Dead letters: count them, list them, look at one.",
+    help="Dead letters: count them, list them, look at one, replay them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -107,6 +108,9 @@ def show(
             unseal=None,
         )
     raise typer.Exit(code)
+
+
+app.command()(replay)
 
 
 def _settings(settings_file: Path | None, assignments: list[str] | None) -> Settings:
