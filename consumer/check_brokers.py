@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import (
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -90,7 +91,7 @@ class Brokers:
         if isinstance(cluster, Refusal):
             finding = unreachable(self._heard, seconds=BROKERS_SECONDS)
             return finding._replace(subject=subject, told=self._masked(finding.told))
-        self.answered, self.cluster_id = True, str(cluster.cluster_id)
+        self.answered, self.cluster_id = True, cluster.cluster_id or ""
         self._cluster_operations = cluster.authorized_operations or ()
         count = len(cluster.nodes)
         brokers = "1 broker answers" if count == 1 else f"{count} brokers answer"
@@ -165,13 +166,22 @@ class Brokers:
             return highs
         return {each: LogEnd(lows[each], highs[each], committed[each]) for each in committed}
 
+    def ends(
+        self, topic: str, partitions: Collection[int], *, committed: bool
+    ) -> dict[int, int] | Refusal:
+        """The next offset of each partition; with ``committed`` that of the first record whose
+        transaction is open, where there is one."""
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return self._offsets(topic, partitions, latest, isolation_level=level)
+
     def _offsets(
-        self, topic: str, partitions: Mapping[int, int], spec: OffsetSpec
+        self, topic: str, partitions: Collection[int], spec: OffsetSpec, **options: Any
     ) -> dict[int, int] | Refusal:
         if not partitions:
             return {}
         wanted = {KafkaPartition(topic, each): spec for each in partitions}
-        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
         until = monotonic() + ANSWER_SECONDS
         offsets: dict[int, int] = {}
         for partition, future in asked.items():

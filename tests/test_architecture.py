@@ -70,6 +70,8 @@ LOOPS = {
     "publisher",
     "quality_report",
     "quality_watch",
+    "replay",
+    "replaying",
     "seams",
     "send",
     "sending",
