@@ -1,5 +1,7 @@
 """``conversions dlq``: what lies in the dead-letter topic, and why. Reads, and changes nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +39,10 @@ def stats(
 ) -> None:
     """Count dead letters by reason, pixel, event name, code and hour, and what can be replayed."""
     from consumer.dlq import run_stats
-    from consumer.kafka_refusal import KafkaRefuses
 
     settings = _settings(settings_file, assignments)
-    with refusing(KafkaRefuses):
-        code = run_stats(settings, wanted, now_ms=now_ms, as_json=as_json)
-    raise typer.Exit(code)
+    with _reading():
+        run_stats(settings, wanted, now_ms=now_ms, as_json=as_json)
 
 
 @app.command("list")
@@ -63,14 +63,10 @@ def list_letters(
 ) -> None:
     """List dead letters, a line each; as JSON Lines with --json."""
     from consumer.dlq import run_list
-    from consumer.kafka_refusal import KafkaRefuses
 
     settings = _settings(settings_file, assignments)
-    with refusing(KafkaRefuses):
-        code = run_list(
-            settings, wanted, limit=limit, newest=newest, now_ms=now_ms, as_json=as_json
-        )
-    raise typer.Exit(code)
+    with _reading():
+        run_list(settings, wanted, limit=limit, newest=newest, now_ms=now_ms, as_json=as_json)
 
 
 @app.command()
@@ -94,19 +90,25 @@ def show(
 ) -> None:
     """Show one dead letter: where from, what Meta said, what to do, the event."""
     from consumer.dlq import run_show
+
+    settings, now_ms = _settings(settings_file, assignments), moment_ms(now)
+    with _reading(), refusing(ValueError):  # a local schema that is none
+        code = run_show(settings, which, reveal=reveal, now_ms=now_ms, as_json=as_json, unseal=None)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What is in the way of reading the topic: its sentence, and the exit code."""
+    from consumer.dead_letter_topic import TopicUnreadable
     from consumer.kafka_refusal import KafkaRefuses
 
-    settings = _settings(settings_file, assignments)
-    with refusing(KafkaRefuses, ValueError):
-        code = run_show(
-            settings,
-            which,
-            reveal=reveal,
-            now_ms=moment_ms(now),
-            as_json=as_json,
-            unseal=None,
-        )
-    raise typer.Exit(code)
+    try:
+        with refusing(KafkaRefuses):
+            yield
+    except TopicUnreadable as error:
+        typer.echo(f"conversions: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _settings(settings_file: Path | None, assignments: list[str] | None) -> Settings:

@@ -28,13 +28,13 @@ class OwnHeader(Enum):
     """Every header of ours: its name, and what it says, for the docs."""
 
     ORIGIN = ORIGIN, "where the record first appeared: topic:partition:offset:timestamp"
-    REASON = "conversions.reason", "why it is a dead letter: one of the reasons below"
+    REASON = "conversions.reason", "why it is a dead letter: one of the reasons"
     EVENT_ID = EVENT_ID, "the event's id, by which Meta knows a repetition"
     TRACE_ID = "conversions.trace_id", "Meta's `fbtrace_id`, else our id of the request"
     REPLAYS = "conversions.replays", "how often it was replayed before"
     BY_REFERENCE = (
         "conversions.by_reference",
-        "`true`: key and value are not here, but at the origin, while that topic keeps them",
+        "`true`: key and value are not here, but where `__connect.errors.…` says",
     )
     SEALED = "conversions.sealed", "the value is encrypted: the id of the key"
     STAGE = "conversions.stage", "`decode`, `validate` or `send`"

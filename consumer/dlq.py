@@ -6,14 +6,13 @@ What was found goes to stdout, why something could not be to stderr. Nothing her
 import heapq
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count, islice
 from typing import Any, NamedTuple
 
 import orjson
 
 from consumer import stdout
-from consumer.dead_letter_topic import DeadLetterTopic, TopicUnreadable
+from consumer.dead_letter_topic import DeadLetterTopic
 from consumer.letter import Foreign, Letter, Marker, Place, Unseal, read_letter
 from consumer.letter_filter import LetterFilter
 from consumer.letter_lines import heading, letter_json, letter_line
@@ -37,21 +36,18 @@ OTHERS_MAX = 5
 Shown = Letter | Foreign
 
 
-def run_stats(settings: Settings, wanted: LetterFilter, *, now_ms: int, as_json: bool) -> int:
-    """Count what is wanted; the exit code."""
+def run_stats(settings: Settings, wanted: LetterFilter, *, now_ms: int, as_json: bool) -> None:
+    """Count what is wanted. Raises TopicUnreadable."""
     topic = topic_of(settings)
     tally, replays = Tally(now_ms=now_ms), Replays()
-    with _failing() as failed, progress_bar("reading", None) as advance:
+    with progress_bar("reading", None) as advance:
         for found in letters(topic, wanted, now_ms=now_ms, progress=advance, replays=replays):
             tally.add(found)
-    if failed:
-        return 1
     stats = tally.stats(replays)
     if as_json:
         _write_json(stats_json(stats, topic.name), indent=True)
     else:
         stdout.write(stats_text(stats, topic.name, stdout.look(pipe_columns=PIPE_COLUMNS)))
-    return 0
 
 
 def run_list(
@@ -62,23 +58,22 @@ def run_list(
     newest: bool,
     now_ms: int,
     as_json: bool,
-) -> int:
-    """A line for each that is wanted, as they are read, or the newest first; the exit code."""
+) -> None:
+    """A line for each that is wanted, as they are read or the newest first. Raises
+    TopicUnreadable, perhaps after some lines."""
     topic = topic_of(settings)
     look = stdout.look(pipe_columns=LIST_PIPE_COLUMNS)
     lines_flow = not newest and sys.stdout.isatty()  # they and a bar would disturb each other
-    with _failing() as failed, progress_bar("reading", None, shown=not lines_flow) as advance:
+    with progress_bar("reading", None, shown=not lines_flow) as advance:
         found = _not_replayed(topic, wanted, now_ms=now_ms, progress=advance)
-        if newest:
-            found = iter(_newest(found, limit or NEWEST_MAX))
+        chosen = iter(_newest(found, limit or NEWEST_MAX)) if newest else islice(found, limit)
         if not as_json:
             stdout.write(heading(look))
-        for each in islice(found, limit):
+        for each in chosen:
             if as_json:
                 _write_json(letter_json(each), indent=False)
             else:
                 stdout.write(letter_line(each, look))
-    return 1 if failed else 0
 
 
 def run_show(
@@ -92,22 +87,17 @@ def run_show(
 ) -> int:
     """The dead letter at a place, or the newest with a trace id or event id; the exit code.
 
-    Raises ValueError for a local schema that is none.
+    Raises TopicUnreadable, and ValueError for a local schema that is none.
     """
     topic = topic_of(settings)
-    schemas = schemas_of(settings)
-    answer: _Answer | None = None
-    with _failing() as failed:
-        answer = _at(topic, place) if (place := _place(which)) else _named(topic, which)
-    if failed or answer is None:
-        return 1
-    if answer.found is None:
-        _complain(answer.told)
-        return 1
-    found = answer.found
-    content = content_of(found, schema_for=schemas, unseal=unseal, reveal=reveal)
+    answer = _at(topic, place) if (place := _place(which)) else _named(topic, which)
     if answer.told:
         _complain(answer.told)
+    if answer.found is None:
+        return 1
+    found = answer.found
+    with schemas_of(settings) as schemas:
+        content = content_of(found, schema_for=schemas, unseal=unseal, reveal=reveal)
     if schemas.trouble is not None:
         _complain(f"the schema registry does not answer ({schemas.trouble})")
     if reveal:
@@ -223,17 +213,6 @@ def _named(topic: DeadLetterTopic, which: str) -> _Answer:
     return _Answer(
         newest, f"the newest of {len(places)}; see also {', '.join(others[:OTHERS_MAX])}{more}"
     )
-
-
-@contextmanager
-def _failing() -> Iterator[list[str]]:
-    """A topic that cannot be read is said on stderr, and known afterwards."""
-    failed: list[str] = []
-    try:
-        yield failed
-    except TopicUnreadable as error:
-        failed.append(str(error))
-        _complain(str(error))
 
 
 def _write_json(answer: dict[str, Any], *, indent: bool) -> None:

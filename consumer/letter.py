@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from consumer.dead_letter import OwnHeader, ms_of_iso
-from consumer.model import Header, Origin, Reason, Record, Stage
+from consumer.model import Header, Origin, Reason, Record, Stage, TopicPartition
 from consumer.origin import MASKED, header_origin, is_whole, text_header
 
 TIME_CHARACTERS_MAX = 40
@@ -69,6 +69,7 @@ class Letter:
     failed_at_ms: int | None
     replays: int
     by_reference: bool
+    source: tuple[TopicPartition, int] | None
     sealed: str | None
 
     def __repr__(self) -> str:
@@ -193,8 +194,22 @@ def _letter(record: Record, place: Place, text: str) -> Letter:
         failed_at_ms=_time(record, OwnHeader.FAILED_AT),
         replays=max(0, _number(record, OwnHeader.REPLAYS) or 0),
         by_reference=_is_true(record, OwnHeader.BY_REFERENCE),
+        source=_source(record),
         sealed=_text(record, OwnHeader.SEALED),
     )
+
+
+def _source(record: Record) -> tuple[TopicPartition, int] | None:
+    """Of others a publisher's own headers of these names may stand there."""
+    theirs = _FOREIGN[Family.KAFKA_CONNECT]
+    topic = text_header(record, theirs.topic)
+    partition = _foreign_number(record, theirs.partition)
+    offset = _foreign_number(record, theirs.offset)
+    if not _is_true(record, OwnHeader.BY_REFERENCE) or topic is None:
+        return None
+    if partition is None or offset is None:
+        return None
+    return TopicPartition(topic, partition), offset
 
 
 def _mark(record: Record) -> Mark | None:

@@ -60,6 +60,7 @@ def _letter_json(letter: Letter) -> dict[str, Any]:
         "origin": str(letter.origin) if letter.origin else None,
         "replays": letter.replays,
         "byReference": letter.by_reference,
+        "source": f"{letter.source[0]}:{letter.source[1]}" if letter.source else None,
         "sealed": letter.sealed,
     }
 

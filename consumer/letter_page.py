@@ -61,7 +61,7 @@ def content_of(
         case StillSealed(detail):
             return NoValue(detail)
         case Letter(by_reference=True):
-            return NoValue("the value is not here, but where the record came from")
+            return NoValue("the value is not here, but in the source topic")
         case Letter() | Foreign():
             return _content(letter, schema_for, reveal=reveal)
 
@@ -170,8 +170,11 @@ def _told_ids(found: Letter | Foreign) -> frozenset[str]:
 
 def _facts(letter: Letter, *, reveal: bool) -> Iterator[tuple[str, str]]:
     if letter.origin is not None:
-        topic, partition, offset, at_ms = letter.origin
-        yield "came from", f"{topic}:{partition}:{offset}, written {minute(at_ms)} UTC"
+        place = str(letter.origin).rpartition(":")[0]
+        yield "came from", f"{place}, written {minute(letter.origin.timestamp_ms)} UTC"
+    if letter.source is not None:
+        partition, offset = letter.source
+        yield "lies at", f"{partition}:{offset}"
     yield "failed", f"{minute(letter.at_ms)} UTC{_attempts(letter)}"
     yield "wrong", letter.detail or ""
     yield "Meta said", _meta_said(letter)
@@ -248,7 +251,7 @@ def _replay(letter: Letter, remedy: Remedy, now_ms: int) -> str:
 _OBSTACLES = {
     Obstacle.EXPIRED: "But by now it is too old for Meta.",
     Obstacle.MAYBE_DELIVERED: "But Meta may have counted it, and has forgotten its id by now.",
-    Obstacle.BY_REFERENCE: "It was skipped by an operator, and lies only where it came from.",
+    Obstacle.BY_REFERENCE: "It was skipped by an operator, and lies only in the source topic.",
 }
 
 

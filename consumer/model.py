@@ -153,6 +153,7 @@ class Reason(Enum):
     EXPIRED = "expired"
     OUTCOME_UNKNOWN = "outcome_unknown"
     DESTINATION_HALTED = "destination_halted"
+    SKIPPED_BY_OPERATOR = "skipped_by_operator"
 
     INTERNAL_ERROR = "internal_error"
 
@@ -171,6 +172,7 @@ _STAGES = {
     Reason.EXPIRED: Stage.SEND,
     Reason.OUTCOME_UNKNOWN: Stage.SEND,
     Reason.DESTINATION_HALTED: Stage.SEND,
+    Reason.SKIPPED_BY_OPERATOR: Stage.SEND,
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from consumer.isolate import Isolation
 from consumer.line_up import Found, Refusal
+from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import (
     Carried,
     Halted,
@@ -18,9 +19,6 @@ from consumer.model import (
     Verdict,
     WindowKey,
 )
-
-AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
-"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
 
 Place = tuple[TopicPartition, int]
 """A record's partition and offset."""

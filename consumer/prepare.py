@@ -22,6 +22,7 @@ from consumer.destinations import (
 )
 from consumer.event_names import NEAR_MISS, near_miss
 from consumer.match_keys import match_keys
+from consumer.meta_limits import DAY_MS, MARGIN_MS, WEEK_MS
 from consumer.model import Dropped, Event, PixelId, Prepared, Reason, Rejected, Suppressed
 from consumer.origin import event_id_of, header_event_id
 from consumer.requirements import Unfit, require_all, website_gaps
@@ -34,11 +35,6 @@ from consumer.wire_fields import (
     Table,
     taken,
 )
-
-DAY_MS = 24 * 3600 * 1000
-WEEK_MS = 7 * DAY_MS
-MARGIN_MS = 10 * 60 * 1000
-"""A request must *arrive* inside Meta's limit, and retries take time."""
 
 TEST_EVENTS = "Meta uses test events like all others: a pixel of their own is better"
 """What whoever sends test events should know."""

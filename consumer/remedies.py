@@ -54,7 +54,7 @@ REMEDIES: Mapping[Reason, Remedy] = {
         "The bytes are no Avro that could be read as an event.",
         "Find out who writes to the topic without the serialiser; such records are not events.",
         Help.AFTERWARDS,
-        "Only if the schema that it names was mended: the same bytes fail the same way.",
+        "The schema that it names must be another by then: the same bytes fail the same way.",
     ),
     Reason.UNKNOWN_SCHEMA: Remedy(
         "Nobody knows the schema that the record names.",
@@ -75,7 +75,7 @@ REMEDIES: Mapping[Reason, Remedy] = {
         "The event has no id, and its destination insists on one.",
         f"{_MEND}, or set missingEventId of the destination to derive.",
         Help.AS_IT_IS,
-        "Nothing: the dead letter carries a derived id.",
+        "The dead letter carries a derived id, which then counts.",
     ),
     Reason.MISSING_DESTINATION: Remedy(
         "The event names no destination, and there is not exactly one to assume.",
@@ -175,6 +175,12 @@ REMEDIES: Mapping[Reason, Remedy] = {
         "Mend what halted the destination: `conversions destinations` and its log say what.",
         Help.AFTERWARDS,
         "See that the destination accepts events again.",
+    ),
+    Reason.SKIPPED_BY_OPERATOR: Remedy(
+        "An operator took it out of the way, as it could not even be a dead letter.",
+        "Look at the record in its source topic while that keeps it: its value is not here.",
+        Help.AFTERWARDS,
+        "Raise the size limit that it did not fit, or publish the event anew.",
     ),
     Reason.INTERNAL_ERROR: Remedy(
         "This program failed on the event: a bug of ours.",

@@ -7,8 +7,7 @@ has taken: what it may have counted could later be counted twice.
 from enum import Enum
 
 from consumer.letter import Letter, Marker
-from consumer.parcel import AMBIGUOUS_MS_MAX
-from consumer.prepare import MARGIN_MS, WEEK_MS
+from consumer.meta_limits import AMBIGUOUS_MS_MAX, MARGIN_MS, WEEK_MS
 
 
 class Obstacle(Enum):

@@ -1,6 +1,7 @@
 """Schemas for a command that reads some records: asked for one by one, and waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 
 from consumer.decode import SchemaRef, UnknownSchema
 from consumer.schema_plan import ReadPlan, UnusableSchema
@@ -54,11 +55,13 @@ class SchemaLookup:
         return found or UnknownSchema(f"the registry knows no schema {ref}")
 
 
-def schemas_of(settings: Settings) -> SchemaLookup:
+@contextmanager
+def schemas_of(settings: Settings) -> Iterator[SchemaLookup]:
     """The registry and the local schemas that the settings name. Raises ValueError for a local
     file that is no schema."""
-    configuration = settings.schema_registry
-    return SchemaLookup(
-        registry=ConfluentRegistry(configuration) if configuration else None,
-        local=local_schemas(settings.schemas_dir),
-    )
+    local = local_schemas(settings.schemas_dir)
+    if not settings.schema_registry:
+        yield SchemaLookup(registry=None, local=local)
+        return
+    with closing(ConfluentRegistry(settings.schema_registry)) as registry:
+        yield SchemaLookup(registry=registry, local=local)

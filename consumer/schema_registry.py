@@ -75,6 +75,10 @@ class ConfluentRegistry:
             raise RegistryError("an answer without a schema")
         return found.schema_str
 
+    def close(self) -> None:
+        """Give up its connections."""
+        self._client.close()
+
 
 class Fetched(NamedTuple):
     """News from the thread: a schema, or (``known`` None) why it could not be fetched yet."""

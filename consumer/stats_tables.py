@@ -78,7 +78,7 @@ def _sentences(stats: LetterStats) -> Iterator[str]:
 _OBSTACLES = {
     Obstacle.EXPIRED: "are too old for Meta by now",
     Obstacle.MAYBE_DELIVERED: "may have been counted, so long ago that Meta would count them again",
-    Obstacle.BY_REFERENCE: "were skipped by an operator, and lie only where they came from",
+    Obstacle.BY_REFERENCE: "were skipped by an operator, and lie only in the source topic",
 }
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from event_page import event_page
+from letters_page import letters_page
 
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (
@@ -42,6 +43,7 @@ def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     return {
         DOCS / "configuration.md": configuration(),
+        DOCS / "dead-letters.md": f"{MADE}\n\n{letters_page()}",
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",

@@ -18,7 +18,7 @@ from consumer.letter import (
     opened,
     read_letter,
 )
-from consumer.model import Header, Origin, Reason, Stage
+from consumer.model import Header, Origin, Reason, Stage, TopicPartition
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, TOPIC, a_record
 from tests.fakes.letters import REFUSED, a_foreign, a_letter, a_mark, stored
 
@@ -54,6 +54,7 @@ def test_everything_that_was_written_is_read_back() -> None:
         failed_at_ms=NOW_MS + 5,
         replays=0,
         by_reference=False,
+        source=None,
         sealed=None,
     )
 
@@ -148,6 +149,7 @@ def test_what_was_skipped_and_what_is_sealed_say_so() -> None:
     sealed = a_letter(more=(("conversions.sealed", b"key-7"),))
 
     assert (skipped.by_reference, skipped.sealed) == (True, None)
+    assert skipped.source == (TopicPartition(TOPIC, 3), 42)
     assert (sealed.by_reference, sealed.sealed) == (False, "key-7")
 
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_decoded_is_hex_with_the_error(
     ("letter", "why"),
     [
         (a_letter(record=a_record(value=None)), "the value is null"),
-        (a_letter(more=(("conversions.by_reference", b"true"),)), "where the record came from"),
+        (a_letter(more=(("conversions.by_reference", b"true"),)), "in the source topic"),
         (a_letter(more=(("conversions.sealed", b"k1"),)), "no key is at hand"),
     ],
 )

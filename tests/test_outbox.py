@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.isolate import REFUSALS_MAX
+from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import (
     Accepted,
     Delivered,
@@ -29,7 +30,6 @@ from consumer.model import (
     Verdict,
 )
 from consumer.outbox import Outbox
-from consumer.parcel import AMBIGUOUS_MS_MAX
 from consumer.parcel_queue import LATE_EVERY, PROBE_EVENTS_MAX
 from consumer.patience import OutboxState
 from consumer.refused_alone import REFUSED_ALONE_MAX, REFUSED_ALONE_SECONDS
