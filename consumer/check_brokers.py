@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import (
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -58,6 +59,7 @@ class Brokers:
         self._admin: AdminClient | None = None
         self._not_taken = "the KAFKA_ variables together"
         self.answered = False
+        self.cluster_id = ""
         own: dict[str, Any] = {"log_level": 0, "error_cb": self._heard.append}
         try:
             self._admin = AdminClient({**configuration, **own})
@@ -67,7 +69,7 @@ class Brokers:
                 self._not_taken = f"KAFKA_{variable_part(named[1])} as it is set"
 
     def finding(self, subject: str) -> Finding:
-        """Whether a broker gives metadata; sets ``answered``."""
+        """Whether a broker gives metadata; sets ``answered`` and ``cluster_id``."""
         if self._admin is None:
             told = f"librdkafka does not take {self._not_taken}"
             return failed(subject, told, "Look for a file that does not exist, or a wrong value.")
@@ -82,6 +84,7 @@ class Brokers:
             finding = unreachable(self._heard, seconds=BROKERS_SECONDS)
             return finding._replace(subject=subject, told=self._masked(finding.told))
         self.answered = True
+        self.cluster_id = cluster.cluster_id or ""
         count = len(cluster.nodes)
         brokers = "1 broker answers" if count == 1 else f"{count} brokers answer"
         return ok(subject, f"{brokers} over {self._protocol}")
@@ -131,13 +134,22 @@ class Brokers:
             return highs
         return {each: LogEnd(lows[each], highs[each], committed[each]) for each in committed}
 
+    def ends(
+        self, topic: str, partitions: Collection[int], *, committed: bool
+    ) -> dict[int, int] | Refusal:
+        """The next offset of each partition; with ``committed`` that of the first record whose
+        transaction is open, where there is one."""
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return self._offsets(topic, partitions, latest, isolation_level=level)
+
     def _offsets(
-        self, topic: str, partitions: Mapping[int, int], spec: OffsetSpec
+        self, topic: str, partitions: Collection[int], spec: OffsetSpec, **options: Any
     ) -> dict[int, int] | Refusal:
         if not partitions:
             return {}
         wanted = {KafkaPartition(topic, each): spec for each in partitions}
-        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
+        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
         until = monotonic() + ANSWER_SECONDS
         offsets: dict[int, int] = {}
         for partition, future in asked.items():

@@ -1,4 +1,4 @@
-"""``conversions dlq``: what lies in the dead-letter topic, and why. Reads, and changes nothing."""
+"""``conversions dlq``: what lies in the dead-letter topic, and why; ``… replay`` sends it back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from consumer.cli_dlq_replay import replay
 from consumer.cli_letter_filter import choosing
 from consumer.command_line import (
     Assignments,
@@ -20,7 +21,7 @@ from consumer.letter_filter import LetterFilter
 from consumer.settings import Settings, SettingsError
 
 app = typer.Typer(
-    help="Dead letters: count them, list them, look at one.",
+    help="Dead letters: count them, list them, look at one, replay them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -109,6 +110,9 @@ def _reading() -> Iterator[None]:
     except TopicUnreadable as error:
         typer.echo(f"conversions: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+app.command()(replay)
 
 
 def _settings(settings_file: Path | None, assignments: list[str] | None) -> Settings:

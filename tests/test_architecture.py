@@ -67,6 +67,8 @@ LOOPS = {
     "publisher",
     "quality_report",
     "quality_watch",
+    "replay",
+    "replaying",
     "seams",
     "send",
     "sending",

@@ -1,0 +1,177 @@
+"""Which dead letters are replayed, and why the others are not. Pure.
+
+One replay is known by its mark: where the record first appeared, and for which time it is replayed.
+Several dead letters with the same mark, which a crash can leave, are one.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from consumer.letter import Foreign, Letter, Marker, Place
+from consumer.replay_record import last_topic
+from consumer.replayable import Obstacle, Replays, next_hash, obstacle_of
+
+
+class SkipReason(Enum):
+    """Why a dead letter is not replayed. A closed set: the value stands in JSON."""
+
+    FOREIGN = "foreign", "somebody else wrote it, and where it came from is not ours to say"
+    NO_ORIGIN = "no_origin", "it does not tell where it came from"
+    OTHER_TOPIC = "other_topic", "it came from another topic; --to-topic replays it all the same"
+    SEALED = "sealed", "its value is sealed, and no key opens it"
+    VALUE_GONE = "value_gone", "its value lay only in the source topic, and is gone from there"
+    UNFIT = "unfit", "the change that is asked for cannot be made to it"
+    EXPIRED = "expired", "Meta takes an event for 7 days, and they are over"
+    MAYBE_DELIVERED = (
+        "maybe_delivered",
+        "Meta may have counted it, and would count it again; --accept-duplicates replays it",
+    )
+    TOO_MANY_REPLAYS = "too_many_replays", "it came back as often as --max-replays says"
+    ALREADY_REPLAYED = "already_replayed", "it was replayed; --again does it once more"
+    DUPLICATE = "duplicate", "the same record, dead-lettered twice by a crash"
+    BEYOND_LIMIT = "beyond_limit", "left for the next time by --limit"
+    TOO_LARGE = "too_large", "the topic refuses the record as too large"
+
+    def __new__(cls, value: str, _: str) -> "SkipReason":
+        """Only the first of the two is the value."""
+        member = object.__new__(cls)
+        member._value_ = value
+        return member
+
+    def __init__(self, _: str, says: str) -> None:
+        self.says = says
+
+
+class Skipped(NamedTuple):
+    """A letter that is not replayed; ``detail`` may be empty, and holds no value of an event."""
+
+    reason: SkipReason
+    detail: str
+
+
+Repair = Callable[[Letter], Letter | Skipped]
+"""Changes a letter before it is replayed, or says why it cannot. Pure; is asked twice."""
+
+
+def unchanged(letter: Letter) -> Letter:
+    """The repair that leaves every letter as it is."""
+    return letter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """``topic`` is the one that letters must have come from; None when that does not matter."""
+
+    topic: str | None
+    max_replays: int
+    again: bool
+    accept_duplicates: bool
+
+    def barred(self, letter: Letter) -> Skipped | None:
+        """Why a letter is not replayed, whatever its value is."""
+        if self.topic is not None and last_topic(letter) != self.topic:
+            return Skipped(SkipReason.OTHER_TOPIC, "")
+        if letter.replays >= self.max_replays:
+            return Skipped(SkipReason.TOO_MANY_REPLAYS, "")
+        return None
+
+    def late(self, letter: Letter, *, now_ms: int) -> Skipped | None:
+        """Why a complete letter is not replayed at this time."""
+        match obstacle_of(letter, now_ms=now_ms):
+            case Obstacle.EXPIRED:
+                return Skipped(SkipReason.EXPIRED, "")
+            case Obstacle.MAYBE_DELIVERED if not self.accept_duplicates:
+                return Skipped(SkipReason.MAYBE_DELIVERED, "")
+            case Obstacle.BY_REFERENCE:
+                return Skipped(SkipReason.VALUE_GONE, "")
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a plan comes to: the letters to replay; of the others how many for each reason.
+
+    ``samples`` has a place for each reason, and under None one of those that are replayed.
+    """
+
+    offsets: Mapping[int, frozenset[int]]
+    planned: int
+    skipped: Mapping[SkipReason, int]
+    samples: Mapping[SkipReason | None, Place]
+
+    def __contains__(self, place: object) -> bool:
+        """Whether the letter at this place is to be replayed."""
+        return isinstance(place, Place) and place.offset in self.offsets.get(place.partition, ())
+
+
+class _Candidate(NamedTuple):
+    place: Place
+    skip: SkipReason | None
+
+
+class Plan:
+    """Made in one reading of the topic. Of a letter it keeps place and hash: some 250 bytes."""
+
+    def __init__(self, *, again: bool) -> None:
+        self._again = again
+        self._replays = Replays()
+        self._candidates: dict[int, _Candidate] = {}
+        self._skipped: Counter[SkipReason] = Counter()
+        self._samples: dict[SkipReason | None, Place] = {}
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self._candidates)} letters>"
+
+    def note(self, marker: Marker) -> None:
+        """A replay has taken place."""
+        self._replays.note(marker)
+
+    def add(self, found: Letter | Foreign, judged: Callable[[Letter], Letter | Skipped]) -> None:
+        """A letter that is wanted. ``judged`` is asked about it unless the plan can tell."""
+        if isinstance(found, Foreign):
+            self._skip(found.place, SkipReason.FOREIGN)
+        elif found.origin is None:
+            self._skip(found.place, SkipReason.NO_ORIGIN)
+        else:
+            verdict = judged(found)
+            skip = verdict.reason if isinstance(verdict, Skipped) else None
+            self._keep(next_hash(found), _Candidate(found.place, skip))
+
+    def chosen(self, *, limit: int | None) -> Chosen:
+        """What follows, once everything was read. Changes the plan: to be asked once."""
+        offsets: dict[int, set[int]] = {}
+        count = 0
+        for number, (place, skip) in self._candidates.items():
+            if not self._again and self._replays.has_hash(number):
+                self._skip(place, SkipReason.ALREADY_REPLAYED)
+            elif skip is not None:
+                self._skip(place, skip)
+            elif limit is not None and count >= limit:
+                self._skip(place, SkipReason.BEYOND_LIMIT)
+            else:
+                offsets.setdefault(place.partition, set()).add(place.offset)
+                self._samples.setdefault(None, place)
+                count += 1
+        frozen = {partition: frozenset(found) for partition, found in offsets.items()}
+        return Chosen(frozen, count, self._skipped, self._samples)
+
+    def _keep(self, number: int, candidate: _Candidate) -> None:
+        """Of letters that are one, the first that can be replayed is, unless one of them says that
+        Meta may have counted it."""
+        other = self._candidates.setdefault(number, candidate)
+        if other is candidate:
+            return
+        better = candidate.skip is None and other.skip is not None
+        if candidate.skip is SkipReason.MAYBE_DELIVERED or (
+            better and other.skip is not SkipReason.MAYBE_DELIVERED
+        ):
+            self._candidates[number], candidate = candidate, other
+        self._skip(candidate.place, SkipReason.DUPLICATE)
+
+    def _skip(self, place: Place, reason: SkipReason) -> None:
+        self._skipped[reason] += 1
+        self._samples.setdefault(reason, place)

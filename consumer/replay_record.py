@@ -1,0 +1,130 @@
+"""A dead letter → the record that goes back to the source topic, and the mark that it did. Pure.
+
+Key, value and the publisher's headers are what they were. Of ours only those go along by which a
+repetition is known: where the record first appeared, its event id, how often it was replayed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from consumer.dead_letter import PREFIX, OwnHeader, iso_time
+from consumer.letter import Letter, Mark, Place
+from consumer.model import Header, Record
+from consumer.origin import origin_of
+
+CONNECT = "__connect.errors."
+_CLASS = f"{CONNECT}exception.class.name"
+_TOPIC, _PARTITION, _OFFSET = (f"{CONNECT}{name}" for name in ("topic", "partition", "offset"))
+
+
+class ReplayRecord(NamedTuple):
+    """One replay: a record of the source topic, and its mark, a record of the dead-letter topic.
+
+    The mark lies in the partition of its letter, behind it: what Kafka deletes by age or size it
+    deletes from the front, so that no mark goes before its letter.
+    """
+
+    place: Place
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+    mark_key: bytes
+    mark_headers: tuple[Header, ...]
+
+    def __repr__(self) -> str:
+        return f"ReplayRecord({self.place})"
+
+    @property
+    def size_bytes(self) -> int:
+        """What it brings into a transaction, about."""
+        return (
+            len(self.key or b"")
+            + len(self.value or b"")
+            + sum(
+                len(name) + len(value or b"") for name, value in (*self.headers, *self.mark_headers)
+            )
+        )
+
+
+def replay_record(letter: Letter, *, replayed_at_ms: int) -> ReplayRecord:
+    """What a replay of this letter writes. The letter is complete: opened, with its own value."""
+    mark = letter.next_mark
+    assert mark is not None, "the plan leaves out what has no origin"
+    own = tuple(_encoded(letter, mark))
+    return ReplayRecord(
+        place=letter.place,
+        key=letter.key,
+        value=letter.value,
+        headers=(*_publishers(letter.headers), *_edited(letter.headers), *own),
+        mark_key=f"{mark.origin}#{mark.replay}".encode(),
+        mark_headers=(*own, (OwnHeader.REPLAYED.header, iso_time(replayed_at_ms).encode())),
+    )
+
+
+def last_topic(letter: Letter) -> str | None:
+    """The topic that the dead letter came from, which need not be where the record first was."""
+    place = _connect_place(letter)
+    if place is not None:
+        return place[0]
+    return None if letter.origin is None else letter.origin.topic
+
+
+def value_place(letter: Letter) -> tuple[str, Place] | None:
+    """Topic and place of the record that a dead letter by reference is about."""
+    if (place := _connect_place(letter)) is not None:
+        return place
+    if letter.origin is None:
+        return None
+    return letter.origin.topic, Place(letter.origin.partition, letter.origin.offset)
+
+
+def refilled(letter: Letter, record: Record) -> Letter | None:
+    """A letter by reference with what that record holds; None if it is another record by now, as
+    in a topic that was made anew."""
+    if origin_of(record) != letter.origin:
+        return None
+    return replace(
+        letter, key=record.key, value=record.value, headers=record.headers, by_reference=False
+    )
+
+
+def _encoded(letter: Letter, mark: Mark) -> Iterator[Header]:
+    yield OwnHeader.ORIGIN.header, str(mark.origin).encode()
+    if letter.event_id is not None:
+        yield OwnHeader.EVENT_ID.header, letter.event_id.encode()
+    yield OwnHeader.REPLAYS.header, str(mark.replay).encode()
+
+
+def _publishers(headers: tuple[Header, ...]) -> Iterator[Header]:
+    ours = _are_ours(headers)
+    for header in headers:
+        if not header[0].startswith(PREFIX) and not (ours and header[0].startswith(CONNECT)):
+            yield header
+
+
+def _edited(headers: tuple[Header, ...]) -> Iterator[Header]:
+    return (header for header in headers if header[0] == OwnHeader.EDITED.header)
+
+
+def _are_ours(headers: tuple[Header, ...]) -> bool:
+    """Whether Kafka Connect's headers were written by us: a publisher's are kept, all of them."""
+    return any(
+        name == _CLASS and (value or b"").startswith(PREFIX.encode()) for name, value in headers
+    )
+
+
+def _connect_place(letter: Letter) -> tuple[str, Place] | None:
+    """What Kafka Connect's headers tell of the record, when we wrote them. A letter by reference
+    has nobody else's."""
+    if not (letter.by_reference or _are_ours(letter.headers)):
+        return None
+    told = {name: (value or b"").decode("utf-8", "replace") for name, value in letter.headers}
+    topic, partition, offset = (told.get(name, "") for name in (_TOPIC, _PARTITION, _OFFSET))
+    if not (topic and _is_number(partition) and _is_number(offset)):
+        return None
+    return topic, Place(int(partition), int(offset))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
