@@ -239,7 +239,7 @@ def _outcome(
     ready: _Ready, replaying: Replaying, chosen: Chosen | None, ending: Ending, told: str
 ) -> Outcome:
     skipped = Counter(replaying.skipped)
-    samples: dict[SkipReason | None, Place] = {**replaying.last_skipped}
+    samples: dict[SkipReason | None, Place] = dict(replaying.last_skipped)
     if chosen is not None:
         skipped.update(chosen.skipped)
         samples.update(chosen.samples)

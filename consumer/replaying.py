@@ -93,7 +93,7 @@ class Replaying:
         self.replayed = 0
         self.skipped: Counter[SkipReason] = Counter()
         """What turned out to be impossible only when it was tried."""
-        self.last_skipped: dict[SkipReason, Place] = {}
+        self.last_skipped: dict[SkipReason | None, Place] = {}
 
     def __repr__(self) -> str:
         return f"<Replaying: {self.replayed} replayed>"

@@ -127,6 +127,10 @@ class Child:
         """SIGTERM, as Kubernetes sends it; does not wait."""
         self._process.terminate()
 
+    def interrupt(self) -> None:
+        """SIGINT, as Ctrl-C sends it; does not wait."""
+        self._process.send_signal(signal.SIGINT)
+
     def kill(self) -> None:
         """SIGKILL, which also ends a paused process; returns when it is gone."""
         self._process.kill()
