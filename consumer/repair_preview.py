@@ -15,6 +15,7 @@ from consumer.letter import Letter, Place
 from consumer.masking import masked_event
 from consumer.origin import MASKED
 from consumer.repair import Repaired, Repairs, Unfit
+from consumer.replay_plan import Skipped, SkipReason
 from consumer.text_tables import counted
 
 LETTERS_MAX = 3
@@ -33,18 +34,19 @@ class Preview:
     def __repr__(self) -> str:
         return f"<Preview of {len(self._changed)} letters>"
 
-    def of(self, letter: Letter) -> Repaired | Unfit:
-        """The same as ``Repairs.of``."""
-        answer = self._repairs.of(letter)
-        match answer:
+    def repair(self, letter: Letter) -> Letter | Skipped:
+        """The letter as it is replayed: satisfies ``replay_plan.Repair``."""
+        match self._repairs.of(letter):
             case Unfit(detail):
                 known = detail in self._unfit or len(self._unfit) < SENTENCES_MAX
                 self._unfit[detail if known else _OTHERS] += 1
-            case Repaired(changes=changes) if changes and len(self._changed) < LETTERS_MAX:
-                told = frozenset(each for each in (letter.event_id, letter.destination) if each)
-                lines = tuple(change_line(each, told, reveal=self._reveal) for each in changes)
-                self._changed[letter.place] = lines
-        return answer
+                return Skipped(SkipReason.UNFIT, detail)
+            case Repaired(repaired, changes):
+                if changes and len(self._changed) < LETTERS_MAX:
+                    told = frozenset(each for each in (letter.event_id, letter.destination) if each)
+                    lines = tuple(change_line(each, told, reveal=self._reveal) for each in changes)
+                    self._changed.setdefault(letter.place, lines)
+                return repaired
 
     def lines(self) -> Iterator[str]:
         """``0:42  currency: none → "EUR"``, and of the others how many there are for each cause."""

@@ -59,6 +59,7 @@ LOOPS = {
     "demo",
     "discovery",
     "dlq",
+    "dlq_export",
     "intake",
     "journal",
     "member",
