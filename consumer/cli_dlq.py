@@ -21,7 +21,7 @@ from consumer.letter_filter import LetterFilter
 from consumer.settings import Settings, SettingsError
 
 app = typer.Typer(
-    help="Dead letters: count them, list them, look at one, replay them.",
+    help="Dead letters: count them, list them, look at one, replay or export them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -96,6 +96,30 @@ def show(
     with _reading(), refusing(ValueError):  # a local schema that is none
         code = run_show(settings, which, reveal=reveal, now_ms=now_ms, as_json=as_json, unseal=None)
     raise typer.Exit(code)
+
+
+@app.command()
+@choosing
+def export(
+    wanted: LetterFilter,
+    now_ms: int,
+    *,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many.", min=1, show_default=False)
+    ] = None,
+    settings_file: SettingsFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Write the events of dead letters as JSON Lines, to be edited and published again."""
+    from consumer.dlq_export import ExportFailed, run_export
+
+    settings = _settings(settings_file, assignments)
+    try:
+        with _reading(), refusing(ValueError):  # a local schema that is none
+            run_export(settings, wanted, limit=limit, now_ms=now_ms, unseal=None)
+    except ExportFailed as error:
+        typer.echo(f"conversions: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @contextmanager

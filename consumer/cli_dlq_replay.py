@@ -8,6 +8,15 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from consumer.cli_letter_filter import choosing
+from consumer.cli_repair import (
+    AsNewEvent,
+    Reveal,
+    ToDestination,
+    ToDrop,
+    ToSet,
+    Wishes,
+    repairing,
+)
 from consumer.command_line import JsonOutput, SettingsFile, refuse, refusing, settings_from
 from consumer.letter_filter import LetterFilter
 from consumer.settings import SettingsError
@@ -39,6 +48,11 @@ def replay(
     to_topic: Annotated[
         str | None, _option("Into this topic instead of the source topic.", metavar="TOPIC")
     ] = None,
+    to_set: ToSet = None,
+    to_drop: ToDrop = None,
+    to_destination: ToDestination = None,
+    as_new_event: AsNewEvent = False,
+    reveal: Reveal = False,
     as_json: JsonOutput = False,
     settings_file: SettingsFile = None,
 ) -> None:
@@ -47,7 +61,6 @@ def replay(
     from consumer.kafka_refusal import KafkaRefuses
     from consumer.replay import ReplayFailed, ReplayOrder, ReplayRefused
     from consumer.replay import replay as run
-    from consumer.replay_plan import unchanged
     from consumer.terminal import Bars, told_to_stop
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
@@ -55,22 +68,24 @@ def replay(
     settings = settings_from(settings_file, None)
     with refusing(SettingsError):
         settings.require_kafka()
-    order = ReplayOrder(
-        wanted=wanted,
-        now_ms=now_ms,
-        act=yes,
-        topic=to_topic,
-        limit=limit,
-        per_second=per_second,
-        max_replays=max_replays,
-        again=again,
-        accept_duplicates=accept_duplicates,
-        repair=unchanged,
-        unseal=None,
-    )
+    wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)
     try:
-        with refusing(ReplayRefused, KafkaRefuses), told_to_stop() as signals, Bars() as bars:
-            outcome = run(settings, order, _Watching(signals, bars.show))
+        with repairing(settings, wanted, wishes) as repair, refusing(ReplayRefused, KafkaRefuses):
+            order = ReplayOrder(
+                wanted=wanted,
+                now_ms=now_ms,
+                act=yes,
+                topic=to_topic,
+                limit=limit,
+                per_second=per_second,
+                max_replays=max_replays,
+                again=again,
+                accept_duplicates=accept_duplicates,
+                repair=repair,
+                unseal=None,
+            )
+            with told_to_stop() as signals, Bars() as bars:
+                outcome = run(settings, order, _Watching(signals, bars.show))
     except (ReplayFailed, TopicUnreadable) as error:
         _complain(str(error))
         raise typer.Exit(1) from None

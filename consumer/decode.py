@@ -41,13 +41,9 @@ def decode(record: Record, *, schema_for: SchemaFor) -> Event | Rejected | Needs
     value = record.value
     if value is None:
         return _undecodable(record, "the value is null")
-    if value[:1] == b"\x00" and len(value) >= 5:
-        ref: SchemaRef = int.from_bytes(value[1:5], "big")
-        start = 5
-    elif value[:2] == b"\xc3\x01" and len(value) >= 10:
-        ref, start = value[2:10], 10
-    else:
+    if (named := framing(value)) is None:
         return _undecodable(record, _what_it_is_not(value))
+    ref, start = named
     match schema_for(ref):
         case ReadPlan() as plan:
             return _read(record, value, start, plan)
@@ -57,6 +53,27 @@ def decode(record: Record, *, schema_for: SchemaFor) -> Event | Rejected | Needs
             return Rejected(record=record, reason=Reason.UNKNOWN_SCHEMA, detail=detail)
         case None:
             return NeedsSchema(record, ref)
+
+
+class Framing(NamedTuple):
+    """Which schema a value names, and where its body starts."""
+
+    ref: SchemaRef
+    start: int
+
+
+def framing(value: bytes) -> Framing | None:
+    """What is in front of the body; None when it is neither of the two."""
+    if value[:1] == b"\x00" and len(value) >= 5:
+        return Framing(int.from_bytes(value[1:5], "big"), 5)
+    if value[:2] == b"\xc3\x01" and len(value) >= 10:
+        return Framing(value[2:10], 10)
+    return None
+
+
+def head_of(ref: SchemaRef) -> bytes:
+    """The framing that names a schema."""
+    return b"\xc3\x01" + ref if isinstance(ref, bytes) else b"\x00" + ref.to_bytes(4, "big")
 
 
 def _read(record: Record, value: bytes, start: int, plan: ReadPlan) -> Event | Rejected:

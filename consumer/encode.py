@@ -6,6 +6,7 @@ from typing import Any
 import fastavro
 import orjson
 
+from consumer.decode import head_of
 from consumer.schema_plan import event_schema, schema_fingerprint
 
 
@@ -15,11 +16,7 @@ class EventEncoder:
     def __init__(self, *, schema_id: int | None) -> None:
         schema = event_schema()
         self._schema = fastavro.parse_schema(schema)
-        self._head = (
-            b"\xc3\x01" + schema_fingerprint(schema)
-            if schema_id is None
-            else b"\x00" + schema_id.to_bytes(4, "big")
-        )
+        self._head = head_of(schema_fingerprint(schema) if schema_id is None else schema_id)
 
     def encode(self, fields: dict[str, Any]) -> bytes:
         """One event. ``fields`` are those of ``json_lines.read_line``; raises ValueError, without

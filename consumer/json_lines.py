@@ -18,6 +18,8 @@ from consumer.schema_plan import event_schema
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
 LISTS_TOO = frozenset(("user.email", "user.phone", "user.externalId"))
+PROVENANCE = "conversions"
+"""The object of an exported line that is no part of its event."""
 FREE_OBJECTS = frozenset(("customData",))
 
 
@@ -57,13 +59,30 @@ def numbered_lines(lines: IO[bytes]) -> Iterator[tuple[int, bytes | Mistake]]:
 
 
 def read_line(line: bytes) -> Line | Mistake:
-    """Read one line. No value of the line appears in a mistake's message."""
+    """Read one line. No value of the line appears in a mistake's message.
+
+    Of an exported dead letter the event id counts, where the event has none itself.
+    """
+    given = read_object(line)
+    if isinstance(given, Mistake):
+        return given
+    told = given.pop(PROVENANCE, None)
+    if isinstance(told, dict) and not given.get("eventId"):
+        given |= {"eventId": told["eventId"]} if told.get("eventId") else {}
+    return read_fields(given)
+
+
+def read_object(line: bytes) -> dict[str, Any] | Mistake:
+    """The object of a line."""
     try:
         given = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return Mistake("", f"no JSON: {error.msg} at column {error.colno}")
-    if not isinstance(given, dict):
-        return Mistake("", "a line must be one JSON object")
+    return given if isinstance(given, dict) else Mistake("", "a line must be one JSON object")
+
+
+def read_fields(given: dict[str, Any]) -> Line | Mistake:
+    """The fields of a line's object."""
     event_id = given.get("eventId")
     named = event_id if isinstance(event_id, str) and event_id else None
     time = _time(given.pop("eventTime", None))

@@ -41,6 +41,12 @@ class LetterFilter:
     until_ms: int | None
     replayable: bool
 
+    @property
+    def means_one(self) -> bool:
+        """Whether it names one event: by its id, or its place."""
+        spots = sum(map(len, self.offsets or ())) == 1 and len(self.partitions or ()) == 1
+        return spots or len(self.event_ids or ()) == 1
+
     def matches(self, found: Letter | Foreign, *, now_ms: int) -> bool:
         """Whether it is meant. A foreign one has only a place and a time."""
         if not self._lies(found):

@@ -36,7 +36,12 @@ def origin_of(record: Record) -> Origin:
 
 def header_origin(record: Record) -> Origin | None:
     """The origin that the header tells; None if it tells none."""
-    parts = (text_header(record, ORIGIN) or "").rsplit(":", 3)
+    return origin_from(text_header(record, ORIGIN) or "")
+
+
+def origin_from(text: str) -> Origin | None:
+    """The reverse of an origin's text; None if it is none."""
+    parts = text.rsplit(":", 3)
     if len(parts) == 4 and all(is_whole(part) for part in parts[1:]):
         return Origin(parts[0], int(parts[1]), int(parts[2]), int(parts[3]))
     return None

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from time import monotonic
 from typing import IO, Any, BinaryIO
 
@@ -19,8 +19,10 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from consumer.encode import EventEncoder
 from consumer.kafka_refusal import KafkaRefuses, configuring
-from consumer.publish_lines import Bad, Checked, Sound, check_lines, sound_lines
+from consumer.publish_lines import Bad, Checked, Encoders, Sound, check_lines, sound_lines
 from consumer.publisher import KEYS, Publisher, because
+from consumer.repair import WholeEvents
+from consumer.schema_lookup import SchemaLookup, schemas_of
 from consumer.schema_plan import event_schema
 from consumer.settings import Settings, SettingsError
 from consumer.terminal import progress_bar, seekable, told_to_stop
@@ -66,16 +68,19 @@ def run_publish(
     _check_usage(settings, register=register, dry_run=dry_run, key=key, per_second=per_second)
     schema_id, published = None, 0
     try:
-        with nullcontext(lines) if dry_run else seekable(lines) as readable:
+        with ExitStack() as stack:
+            schemas = _schemas(settings, stack)
+            readable = stack.enter_context(nullcontext(lines) if dry_run else seekable(lines))
             start = 0 if dry_run else readable.tell()
-            checked = _check(readable)
+            checked = _check(readable, schemas)
             _tell_bad(checked, skip_bad=skip_bad)
             good = skip_bad or not checked.bad
             if good and not dry_run:
-                schema_id = _schema_id(settings, register=register)
+                if register or checked.ours or not checked.sound:
+                    schema_id = _schema_id(settings, register=register)
                 readable.seek(start)
-                encoder = EventEncoder(schema_id=schema_id)
-                sound = sound_lines(readable, encoder, checked, skip_bad=skip_bad)
+                encoders = Encoders(EventEncoder(schema_id=schema_id), WholeEvents(schemas))
+                sound = sound_lines(readable, encoders, checked, skip_bad=skip_bad)
                 published = _send(settings, sound, checked.sound, key=key, per_second=per_second)
                 good = published == checked.sound
     except _Failed as failed:
@@ -93,7 +98,7 @@ def run_publish(
     elif good and dry_run:
         sys.stdout.write(f"events that can be published: {checked.sound:,}\n")
     elif good:
-        how = "in single-object encoding" if schema_id is None else f"with schema id {schema_id}"
+        how = _how(checked, schema_id)
         sys.stdout.write(f"events published to {settings.topic} {how}: {published:,}\n")
     return 0 if good else 1
 
@@ -114,18 +119,37 @@ def _check_usage(
             raise PublishRefused(str(error)) from None
 
 
-def _check(lines: IO[bytes]) -> Checked:
-    sound, bad = 0, 0
+def _schemas(settings: Settings, stack: ExitStack) -> SchemaLookup:
+    """The schemas that exported lines name."""
+    try:
+        return stack.enter_context(schemas_of(settings))
+    except ValueError as error:
+        raise PublishRefused(str(error)) from None
+
+
+def _how(checked: Checked, schema_id: int | None) -> str:
+    if checked.sound and not checked.ours:
+        return "with the schemas that the lines name"
+    how = "in single-object encoding" if schema_id is None else f"with schema id {schema_id}"
+    return how if checked.ours == checked.sound else f"{how} or what the lines name"
+
+
+def _check(lines: IO[bytes], schemas: SchemaLookup) -> Checked:
+    sound, ours, bad = 0, 0, 0
+    encoders = Encoders(EventEncoder(schema_id=None), WholeEvents(schemas))
     listed: list[Bad] = []
     with progress_bar("checking", None) as advance:
-        for each in check_lines(lines, encoder=EventEncoder(schema_id=None)):
+        for each in check_lines(lines, encoders=encoders):
             if isinstance(each, Sound):
                 sound += 1
+                ours += each.ours
             else:
                 bad += 1
                 listed += [each] if bad <= LISTED_MAX else []
             advance(sound + bad)
-    return Checked(sound, bad, tuple(listed))
+    if schemas.trouble is not None:
+        raise _Failed(f"the schema registry cannot be asked: {schemas.trouble}")
+    return Checked(sound, ours, bad, tuple(listed))
 
 
 def _tell_bad(checked: Checked, *, skip_bad: bool) -> None:

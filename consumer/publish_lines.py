@@ -7,8 +7,11 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import IO, Any, NamedTuple
 
+from consumer.avro_kinds import Misfit
 from consumer.encode import EventEncoder
-from consumer.json_lines import Mistake, numbered_lines, read_line
+from consumer.export_lines import Provenance, provenance_of, value_in
+from consumer.json_lines import PROVENANCE, Mistake, numbered_lines, read_fields, read_object
+from consumer.repair import WholeEvents
 from consumer.schema_plan import event_schema
 from consumer.wording import did_you_mean
 
@@ -16,11 +19,17 @@ PER_LINE_MAX = 3
 
 
 class Sound(NamedTuple):
-    """A line that can be published; ``number`` counts from 1, ``value`` is the Avro record."""
+    """A line that can be published; ``number`` counts from 1, ``value`` is the Avro record.
+
+    ``provenance`` is that of an exported dead letter. ``ours`` says that it is encoded with our
+    own schema.
+    """
 
     number: int
     fields: Mapping[str, Any]
-    value: bytes
+    value: bytes | None
+    provenance: Provenance | None
+    ours: bool
 
     def __repr__(self) -> str:
         return f"Sound(line {self.number})"
@@ -38,9 +47,13 @@ class Bad(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How many lines are sound and how many bad; of the bad ones the first are ``listed``."""
+    """How many lines are sound and how many bad; of the bad ones the first are ``listed``.
+
+    Of the sound ones ``ours`` are encoded with our own schema, the others with what they name.
+    """
 
     sound: int
+    ours: int
     bad: int
     listed: tuple[Bad, ...]
 
@@ -49,21 +62,28 @@ class Checked:
         return self.sound + self.bad
 
 
-def check_lines(lines: IO[bytes], *, encoder: EventEncoder) -> Iterator[Sound | Bad]:
+class Encoders(NamedTuple):
+    """How lines become values: with our own schema, or by the one that an exported line names."""
+
+    ours: EventEncoder
+    named: WholeEvents
+
+
+def check_lines(lines: IO[bytes], *, encoders: Encoders) -> Iterator[Sound | Bad]:
     """Each line that is not blank, encoded or with what is wrong with it."""
     for number, text in numbered_lines(lines):
         if isinstance(text, Mistake):
             yield Bad(number, text.message)
         else:
-            yield _check_line(number, text, encoder)
+            yield _check_line(number, text, encoders)
 
 
 def sound_lines(
-    lines: IO[bytes], encoder: EventEncoder, checked: Checked, *, skip_bad: bool
+    lines: IO[bytes], encoders: Encoders, checked: Checked, *, skip_bad: bool
 ) -> Iterator[Sound]:
     """The lines that were checked, read again; it ends early if they are others by now."""
     try:
-        for each in islice(check_lines(lines, encoder=encoder), checked.lines):
+        for each in islice(check_lines(lines, encoders=encoders), checked.lines):
             if isinstance(each, Sound):
                 yield each
             elif not skip_bad:
@@ -72,8 +92,28 @@ def sound_lines(
         return
 
 
-def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
-    line = read_line(text)
+def _check_line(number: int, text: bytes, encoders: Encoders) -> Sound | Bad:
+    given = read_object(text)
+    if isinstance(given, Mistake):
+        return Bad(number, given.message)
+    try:
+        told = given.pop(PROVENANCE, None)
+        provenance = None if told is None else provenance_of(told)
+        if provenance is not None:
+            if provenance.value is not None:
+                return Sound(number, {}, provenance.value.value, provenance, ours=False)
+            if provenance.schema is not None:
+                value = value_in(given, provenance.schema, encoders.named)
+                return Sound(number, {}, value, provenance, ours=False)
+    except Misfit as misfit:
+        return Bad(number, str(misfit))
+    return _check_ours(number, given, provenance, encoders.ours)
+
+
+def _check_ours(
+    number: int, given: dict[str, Any], provenance: Provenance | None, encoder: EventEncoder
+) -> Sound | Bad:
+    line = read_fields(given)
     if isinstance(line, Mistake):
         return Bad(number, line.message)
     wrong = [no_field(path) for path in line.unknown]
@@ -85,7 +125,7 @@ def _check_line(number: int, text: bytes, encoder: EventEncoder) -> Sound | Bad:
         more = [f"and {len(wrong) - PER_LINE_MAX} more"] if len(wrong) > PER_LINE_MAX else []
         return Bad(number, "; ".join([*wrong[:PER_LINE_MAX], *more]))
     try:
-        return Sound(number, line.fields, encoder.encode(line.fields))
+        return Sound(number, line.fields, encoder.encode(line.fields), provenance, ours=True)
     except ValueError as error:
         return Bad(number, f"{error}; perhaps a whole number is too large")
 

@@ -17,9 +17,10 @@ class KafkaProducer(Protocol):
     def produce(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         *,
+        headers: list[tuple[str, str | bytes | None]],
         on_delivery: Callable[[KafkaError | None, Message], None],
     ) -> None: ...
 
@@ -77,7 +78,7 @@ class Publisher:
         for line in sound:
             if self._per_second is not None:
                 self._wait_until(start + self.sent / self._per_second)
-            while not self._over() and not self._queued(line, _key(line.fields, key)):
+            while not self._over() and not self._queued(line, key):
                 self._producer.poll(POLL_SECONDS)
             if self._over():
                 break
@@ -87,8 +88,13 @@ class Publisher:
         while not self._over() and (left := due - self._clock()) > 0:
             self._producer.poll(min(left, POLL_SECONDS))
 
-    def _queued(self, line: Sound, key: bytes | None) -> bool:
+    def _queued(self, line: Sound, key: str) -> bool:
         """Hand it to librdkafka; False when its queue is full."""
+        told = line.provenance
+        record_key = _key(line.fields, key) if told is None else told.key
+        headers: list[tuple[str, str | bytes | None]] = []
+        if told is not None:
+            headers += told.record_headers()
 
         def reported(error: KafkaError | None, _: Message) -> None:
             self._open -= 1
@@ -98,7 +104,9 @@ class Publisher:
         if not self._open:
             self._news_at = self._clock()
         try:
-            self._producer.produce(self._topic, line.value, key, on_delivery=reported)
+            self._producer.produce(
+                self._topic, line.value, record_key, headers=headers, on_delivery=reported
+            )
         except BufferError:
             return False
         except KafkaException as error:

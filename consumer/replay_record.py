@@ -55,7 +55,7 @@ def replay_record(letter: Letter, *, replayed_at_ms: int) -> ReplayRecord:
         place=letter.place,
         key=letter.key,
         value=letter.value,
-        headers=(*_publishers(letter.headers), *_edited(letter.headers), *own),
+        headers=(*publishers_headers(letter.headers), *_edited(letter.headers), *own),
         mark_key=f"{mark.origin}#{mark.replay}".encode(),
         mark_headers=(*own, (OwnHeader.REPLAYED.header, iso_time(replayed_at_ms).encode())),
     )
@@ -98,7 +98,8 @@ def _encoded(letter: Letter, mark: Mark) -> Iterator[Header]:
     yield OwnHeader.REPLAYS.header, str(mark.replay).encode()
 
 
-def _publishers(headers: tuple[Header, ...]) -> Iterator[Header]:
+def publishers_headers(headers: tuple[Header, ...]) -> Iterator[Header]:
+    """Those that were on the record before it was dead-lettered."""
     ours = _are_ours(headers)
     for header in headers:
         if not header[0].startswith(PREFIX) and not (ours and header[0].startswith(CONNECT)):

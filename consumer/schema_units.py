@@ -95,7 +95,7 @@ def _units(ours: Any, theirs: Any, named: Mapping[str, Any]) -> dict[str, Any]:
         source = matching_field(entry, candidates)
         if source is None:
             continue
-        if _noted_unit(entry["type"]) and (per_ms := _noted_unit(source["type"])) > 1:
+        if noted_unit(entry["type"]) and (per_ms := noted_unit(source["type"])) > 1:
             found[entry["name"]] = per_ms
         elif within := _units(entry["type"], source["type"], named):
             found[entry["name"]] = within
@@ -112,6 +112,6 @@ def _fields_of(kind: Any, named: Mapping[str, Any]) -> list[Any]:
     return []
 
 
-def _noted_unit(kind: Any) -> int:
+def noted_unit(kind: Any) -> int:
     branches = kind if isinstance(kind, list) else [kind]
     return max((each.get(_PER_MS, 0) for each in branches if isinstance(each, dict)), default=0)

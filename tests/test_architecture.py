@@ -62,6 +62,7 @@ LOOPS = {
     "demo",
     "discovery",
     "dlq",
+    "dlq_export",
     "intake",
     "journal",
     "member",

@@ -20,18 +20,21 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from consumer.decode import UnknownSchema
 from consumer.encode import EventEncoder
 from consumer.json_lines import LINE_BYTES_MAX
 from consumer.publish import LISTED_MAX, PublishRefused, run_publish
-from consumer.publish_lines import Bad, Sound, check_lines
+from consumer.publish_lines import Bad, Encoders, Sound, check_lines
 from consumer.publisher import Publisher, Undelivered
 from consumer.registry_emulator import RegistryEmulator
+from consumer.repair import WholeEvents
 from consumer.schema_plan import event_schema
 from consumer.settings import load_settings
 
 CANARY = "jane.canary@example.com"
 TIME_MS = 1_795_000_000_000
 ENCODER = EventEncoder(schema_id=None)
+ENCODERS = Encoders(ENCODER, WholeEvents(lambda _: UnknownSchema("nobody knows it")))
 PARTITIONS = 4  # what the mock broker gives a new topic
 
 
@@ -48,7 +51,7 @@ def line(**changes: Any) -> bytes:
 
 
 def checked(text: bytes) -> list[Sound | Bad]:
-    return list(check_lines(io.BytesIO(text), encoder=ENCODER))
+    return list(check_lines(io.BytesIO(text), encoders=ENCODERS))
 
 
 def mistake(text: bytes) -> str:
@@ -135,23 +138,26 @@ class FakeKafka:
         self.queue_max = queue_max
         self.silent = False
         self.errors: dict[bytes, int] = {}
-        self.taken: list[tuple[bytes | None, bytes]] = []
+        self.taken: list[tuple[bytes | None, bytes | None]] = []
         self.times: list[float] = []
+        self.headers: list[list[Any]] = []
         self.purged = 0
-        self._out: deque[tuple[bytes | None, bytes, Callable[..., None]]] = deque()
+        self._out: deque[tuple[bytes | None, bytes | None, Callable[..., None]]] = deque()
 
     def produce(
         self,
         topic: str,
-        value: bytes,
+        value: bytes | None,
         key: bytes | None,
         *,
+        headers: list[Any],
         on_delivery: Callable[[KafkaError | None, Message], None],
     ) -> None:
         assert topic == "events"
         if len(self._out) == self.queue_max:
             raise BufferError
         self.times.append(self.now)
+        self.headers.append(headers)
         self._out.append((key, value, on_delivery))
 
     def poll(self, timeout: float) -> int:
@@ -159,7 +165,7 @@ class FakeKafka:
         if not self._out or self.silent or timeout == 0:
             return 0
         key, value, on_delivery = self._out.popleft()
-        code = self.errors.get(value)
+        code = self.errors.get(value or b"")
         if code is None:
             self.taken.append((key, value))
         on_delivery(None if code is None else KafkaError(code), None)
@@ -175,7 +181,9 @@ class FakeKafka:
 
 
 def sounds(count: int) -> Iterator[Sound]:
-    return (Sound(n, {"eventId": f"id-{n}"}, b"%d" % n) for n in range(1, count + 1))
+    return (
+        Sound(n, {"eventId": f"id-{n}"}, b"%d" % n, None, ours=True) for n in range(1, count + 1)
+    )
 
 
 def publisher(
@@ -294,7 +302,7 @@ def test_the_key_is_the_field_that_was_asked_for(
     key: str, fields: dict[str, Any], expected: bytes | None
 ) -> None:
     kafka = FakeKafka()
-    publisher(kafka).publish(iter([Sound(1, fields, b"v")]), key=key)
+    publisher(kafka).publish(iter([Sound(1, fields, b"v", None, ours=True)]), key=key)
 
     assert kafka.taken == [(expected, b"v")]
 
