@@ -105,7 +105,8 @@ class KafkaDeadLetters:
 
 
 class _Writer:
-    """One producer of librdkafka. What it tells after its end nobody hears."""
+    """One producer of librdkafka, what is out and what it told. Once it is replaced nobody looks
+    at either any more, and so a late report changes nothing."""
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class _Writer:
         del self.producer
 
     def _reported(self, ticket: int, error: KafkaError | None) -> None:
-        if self._ended or (error is not None and error.code() in _PURGED):
+        if error is not None and error.code() in _PURGED:
             return  # still out, until the fatal error that purged it is told
         self.out.discard(ticket)
         self.reports.append(_report(ticket, error))

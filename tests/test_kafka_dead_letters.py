@@ -161,19 +161,17 @@ def test_a_broken_producer_is_replaced_and_what_was_out_is_reported_once(cluster
     first = desk.producer
     cluster.answer(PRODUCE, OUT_OF_ORDER)
 
-    desk.write(2, 3)
-    desk.until(lambda: bool(desk.of(2) and desk.of(3)))
-
-    assert {each.writing for each in desk.reports[1:]} == {Writing.FAILED}
-    assert {each.error for each in desk.reports[1:]} == {"OUT_OF_ORDER_SEQUENCE_NUMBER"}
+    desk.write(2)
     desk.until(lambda: desk.letters._broken is not None)
-    assert not desk.letters.produce(LETTER, 4), "not before a moment has passed"
+
+    assert desk.of(2) == [Report(2, Writing.FAILED, "OUT_OF_ORDER_SEQUENCE_NUMBER")]
+    assert not desk.letters.produce(LETTER, 3), "not before a moment has passed"
     desk.clock.advance(REPLACE_FIRST_SECONDS)
     desk.write(2, 3)
     desk.until(lambda: desk.written(2) and desk.written(3))
     assert desk.letters._writer.producer is not first
     assert desk.replaced == ["OUT_OF_ORDER_SEQUENCE_NUMBER"]
-    assert len(desk.of(2)) == len(desk.of(3)) == 2
+    assert (len(desk.of(2)), len(desk.of(3))) == (2, 1)
     assert desk.heard == []
 
 
@@ -193,7 +191,6 @@ def test_what_a_replaced_producer_tells_late_changes_nothing(cluster: Cluster) -
     wait_until(lambda: not hasattr(old, "producer"), meanwhile=desk.look)
     desk.until(lambda: desk.written(2))
 
-    assert old.reports == []
     assert [each.writing for each in desk.of(2)] == [Writing.FAILED, Writing.ACKNOWLEDGED]
 
 
@@ -206,7 +203,9 @@ def test_what_waits_in_a_broken_producers_queue_is_reported_with_what_broke_it(
     cluster.library.down(cluster.mock)
     desk.until(lambda: bool(desk.heard))
     desk.write(2, 3)
+    desk.producer.purge()  # as librdkafka does it at a fatal error, which may be told afterwards
     desk.look()
+    assert desk.of(2) == desk.of(3) == []
 
     cluster.library.break_(desk.producer)
     desk.until(lambda: bool(desk.of(2) and desk.of(3)))
@@ -287,7 +286,8 @@ def test_a_letter_box_brings_every_letter_through_a_producer_that_breaks(cluster
     box.until(lambda box: len(box.box) == 0)
 
     assert sorted(box.written) == list(range(20))
-    assert len(desk.replaced) == 2
+    # Only at the head of the line is it fatal, which the second need not be.
+    assert 1 <= len(desk.replaced) <= 2
     assert box.box.failing is None
 
 
