@@ -145,7 +145,7 @@ def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
             if outbox.halted is not None and _others_wait(outbox.destination, these, house):
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
         for held in house.held.values():
-            if _others_wait(held.destination, these & held.carried.partitions, house):
+            if _others_wait(held.destination, these, house):
                 flow.spills.append(Spill(held, limits.in_flight_events, of))
 
 

@@ -297,3 +297,35 @@ def test_one_record_that_is_held_can_be_skipped() -> None:
 
     assert "skipped_by_operator" in reasons(home)
     assert home.committed(0) == 51
+
+
+def test_what_is_held_goes_back_to_kafka_where_the_house_is_full_and_is_met_once() -> None:
+    home = house(in_flight_events=400, guard_events=100, guard_pauses=True, max_poll_seconds=5.0)
+    bad(home, 0, 300)
+    home.run(5)
+    assert home.ledger.open_records == 250
+    home.meta.latency_seconds = 60.0
+    home.publish(1, events=400, destination=SHOP)
+    home.run(20)
+    assert home.lines.named("giving records back to Kafka")
+
+    home.meta.latency_seconds = 0.1
+    home.run(120)
+    home.pipeline.resume(CRM)
+    home.settle_all(120)
+
+    assert len(home.meta.accepted) == 400
+    assert sorted(home.dead_letters.places) == [(0, offset) for offset in range(300)]
+
+
+def test_a_partition_with_held_records_is_no_partition_of_another_destinations_own() -> None:
+    home = house(in_flight_events=400, guard_events=100, guard_pauses=True, max_poll_seconds=5.0)
+    bad(home, 0, 60)
+    home.run(5)
+    home.meta.standing[SHOP] = expired_token()
+    home.publish(0, events=500, destination=SHOP)
+
+    home.run(60)
+
+    assert home.ledger.open_records >= 400
+    assert home.lines.named("giving records back to Kafka") == []
