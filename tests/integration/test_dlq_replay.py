@@ -262,7 +262,7 @@ def test_a_rate_bounds_what_a_transaction_holds(world: World, unique: Callable[[
 @pytest.mark.integration
 def test_what_a_killed_one_left_open_stalls_no_reader_once_the_next_begins(world: World) -> None:
     written = write_letters(world, 20)
-    admin = AdminClient(world.kafka.client_config())
+    admin = AdminClient({**world.kafka.client_config()})
     cluster = admin.describe_cluster().result(30).cluster_id
     killed = Producer(
         {
