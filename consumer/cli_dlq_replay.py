@@ -55,6 +55,10 @@ def replay(
     reveal: Reveal = False,
     as_json: JsonOutput = False,
     settings_file: SettingsFile = None,
+    assignments: Annotated[
+        list[str] | None,
+        _option("Set any setting by its variable's name.", "--setting", "-s", metavar="NAME=VALUE"),
+    ] = None,
 ) -> None:
     """Send dead letters back to the source topic, each exactly once. A dry run unless --yes."""
     from consumer.dead_letter_topic import TopicUnreadable
@@ -65,7 +69,7 @@ def replay(
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
         refuse("--per-second must be a number above 0")
-    settings = settings_from(settings_file, None)
+    settings = settings_from(settings_file, assignments)
     with refusing(SettingsError):
         settings.require_kafka()
     wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)
