@@ -91,9 +91,6 @@ class DeadLetterTopic:
             if place.partition not in self._partitions(consumer):
                 return None
             start = KafkaPartition(self.name, place.partition, place.offset)
-            low, high = self._ends(consumer, start)
-            if not low <= place.offset < high:
-                return None
             for turn in self._turns(consumer, [start]):
                 if turn:
                     return turn[0] if turn[0].offset == place.offset else None

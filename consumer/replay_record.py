@@ -15,7 +15,6 @@ from consumer.origin import origin_of
 
 CONNECT = "__connect.errors."
 _CLASS = f"{CONNECT}exception.class.name"
-_TOPIC, _PARTITION, _OFFSET = (f"{CONNECT}{name}" for name in ("topic", "partition", "offset"))
 
 
 class ReplayRecord(NamedTuple):
@@ -64,16 +63,19 @@ def replay_record(letter: Letter, *, replayed_at_ms: int) -> ReplayRecord:
 
 def last_topic(letter: Letter) -> str | None:
     """The topic that the dead letter came from, which need not be where the record first was."""
-    place = _connect_place(letter)
-    if place is not None:
-        return place[0]
+    if letter.source is not None:
+        return letter.source[0].topic
+    if _are_ours(letter.headers):
+        told = next((value for name, value in letter.headers if name == f"{CONNECT}topic"), None)
+        return (told or b"").decode("utf-8", "replace")
     return None if letter.origin is None else letter.origin.topic
 
 
 def value_place(letter: Letter) -> tuple[str, Place] | None:
     """Topic and place of the record that a dead letter by reference is about."""
-    if (place := _connect_place(letter)) is not None:
-        return place
+    if letter.source is not None:
+        (topic, partition), offset = letter.source
+        return topic, Place(partition, offset)
     if letter.origin is None:
         return None
     return letter.origin.topic, Place(letter.origin.partition, letter.origin.offset)
@@ -113,19 +115,3 @@ def _are_ours(headers: tuple[Header, ...]) -> bool:
     return any(
         name == _CLASS and (value or b"").startswith(PREFIX.encode()) for name, value in headers
     )
-
-
-def _connect_place(letter: Letter) -> tuple[str, Place] | None:
-    """What Kafka Connect's headers tell of the record, when we wrote them. A letter by reference
-    has nobody else's."""
-    if not (letter.by_reference or _are_ours(letter.headers)):
-        return None
-    told = {name: (value or b"").decode("utf-8", "replace") for name, value in letter.headers}
-    topic, partition, offset = (told.get(name, "") for name in (_TOPIC, _PARTITION, _OFFSET))
-    if not (topic and _is_number(partition) and _is_number(offset)):
-        return None
-    return topic, Place(int(partition), int(offset))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
