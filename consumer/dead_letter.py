@@ -58,7 +58,7 @@ class OwnHeader(Enum):
         "conversions.replayed",
         "on a record without a value: the mark that a dead letter was replayed",
     )
-    EDITED = "conversions.edited", "on a replayed record: its value was changed by an operator"
+    EDITED = "conversions.edited", "on a replayed record: the fields that were edited"
 
     def __init__(self, header: str, says: str) -> None:
         self.header = header

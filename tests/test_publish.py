@@ -687,3 +687,41 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(
 def test_brokers_must_be_named() -> None:
     with pytest.raises(PublishRefused, match=r"^KAFKA_BOOTSTRAP_SERVERS must be set$"):
         run_publish(load_settings({}), io.BytesIO(line()), **USUAL)
+
+
+# Exported dead letters
+
+
+def test_an_exported_line_goes_with_its_own_key_and_headers() -> None:
+    kafka = FakeKafka()
+    told = {"origin": "events:1:2:3", "eventId": "id-1", "key": {"hex": "00ff"}}
+    (exported,) = checked(line(conversions=told))
+    (plain,) = checked(line())
+    assert isinstance(exported, Sound)
+    assert isinstance(plain, Sound)
+
+    publisher(kafka).publish(iter([exported, plain]), key="eventId")
+
+    assert [key for key, _ in kafka.taken] == [b"\x00\xff", b"order_1"]
+    assert kafka.headers == [
+        [
+            ("conversions.replays", b"1"),
+            ("conversions.origin", b"events:1:2:3"),
+            ("conversions.event_id", b"id-1"),
+        ],
+        [],
+    ]
+
+
+def test_a_value_that_was_null_is_null_again() -> None:
+    kafka = FakeKafka()
+    (exported,) = checked(b'{"conversions": {"valueHex": null}}\n')
+    assert isinstance(exported, Sound)
+
+    publisher(kafka).publish(iter([exported]), key="eventId")
+
+    assert kafka.taken == [(None, None)]
+
+
+def test_a_schema_that_nobody_knows_makes_a_bad_line() -> None:
+    assert mistake(line(conversions={"schema": 7})) == "line 1: nobody knows it"
