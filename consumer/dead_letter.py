@@ -128,6 +128,8 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Text]:
     yield "conversions.failed_at", iso_time(failed_at_ms)
     if rejected.attempts:
         yield "conversions.attempts", str(rejected.attempts)
+    if rejected.attempts or rejected.maybe_delivered:
+        # What was given back to Kafka begins to count its attempts anew, and was sent all the same.
         yield "conversions.first_sent_at", iso_time(rejected.first_sent_at_ms)
         yield "conversions.maybe_delivered", str(rejected.maybe_delivered).lower()
 

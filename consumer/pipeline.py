@@ -240,7 +240,7 @@ class Pipeline:
                 self._journal.prepared(prepared)
                 self._deliveries.add(prepared, now)
             case Rejected() as rejected:
-                self._letters.put(rejected, failed_at_ms=now_ms)
+                self._letters.put(self._deliveries.recalled(rejected), failed_at_ms=now_ms)
             case Suppressed() as suppressed:
                 self._ledger.settle(record)
                 self._journal.suppressed(suppressed)
