@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from consumer.deliveries import Deliveries
-from consumer.model import PauseCause, PixelId, Prepared, TopicPartition
+from consumer.model import Carried, PauseCause, PixelId, Prepared, TopicPartition
 from consumer.outbox import Outbox
 from consumer.patience import OutboxState
 from consumer.settle import Ledger
@@ -109,7 +109,9 @@ def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
             continue
         flow.paused[partition] = PauseCause.UNCOMMITTED
         for outbox in house.deliveries.outboxes.values():
-            if outbox.halted is not None and _others_wait(outbox, frozenset([partition]), house):
+            if _gives_way(outbox, limits, now) and _others_wait(
+                outbox, frozenset([partition]), house
+            ):
                 of = _of_partition(partition)
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
 
@@ -126,12 +128,11 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
         events_share = limits.in_flight_events // shares
         bytes_share = limits.in_flight_bytes // shares
         if carried.events < events_share and carried.size_bytes < bytes_share:
-            left = max(min(READ_RECORDS_MIN, events_share), events_share - carried.events)
-            flow.read_max = min(flow.read_max, left)
+            left = _left(carried, events_share, bytes_share)
+            flow.read_max = min(flow.read_max, max(min(READ_RECORDS_MIN, events_share), left))
             continue
-        for partition in carried.partitions:
-            flow.paused.setdefault(partition, PauseCause.DESTINATION)
-        if full and outbox.in_flight == 0:
+        beyond = shares > 1 and _is_beyond(carried, events_share, bytes_share)
+        if full and beyond and outbox.in_flight == 0:
             # It was well when it filled the house. Partitions of its own go back to Kafka, from
             # where no more than its share is read again; others share nothing with them.
             flow.given_back += [
@@ -144,7 +145,39 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
             and now - outbox.trouble_since >= limits.spill_after_seconds
             and _others_wait(outbox, carried.partitions, house)
         ):
+            # From here on nobody waits for it: a pause, however short, drops what was prefetched.
             flow.spills.append(Spill(outbox, max(1, carried.events // 4), lambda _: True))
+            continue
+        for partition in carried.partitions:
+            flow.paused.setdefault(partition, PauseCause.DESTINATION)
+
+
+def _left(carried: Carried, events_share: int, bytes_share: int) -> int:
+    """How many records more fit into its share, if they are as large as those that it holds."""
+    left = events_share - carried.events
+    if carried.size_bytes == 0:
+        return left
+    return min(left, (bytes_share - carried.size_bytes) * carried.events // carried.size_bytes)
+
+
+def _is_beyond(carried: Carried, events_share: int, bytes_share: int) -> bool:
+    """Whether it holds more than would be read again. Else, in an outage of everybody, the same
+    records would be read and given back for as long as it lasts."""
+    events_more = min(READ_RECORDS_MIN, events_share)
+    bytes_more = events_more * carried.size_bytes // max(1, carried.events)
+    return (
+        carried.events >= events_share + events_more
+        or carried.size_bytes >= bytes_share + bytes_more
+    )
+
+
+def _gives_way(outbox: Outbox, limits: Limits, now: float) -> bool:
+    """Whether what it holds may be given up so that a commit moves on: nobody knows when a halt
+    ends, and other trouble has gone on for long."""
+    if outbox.halted is not None:
+        return True
+    since = outbox.trouble_since
+    return since is not None and now - since >= limits.spill_after_seconds
 
 
 def _others_wait(outbox: Outbox, partitions: frozenset[TopicPartition], house: House) -> bool:
