@@ -189,7 +189,8 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader,
     yield OwnHeader.FAILED_AT, iso_time(failed_at_ms)
     if rejected.attempts:
         yield OwnHeader.ATTEMPTS, str(rejected.attempts)
-    if rejected.attempts or rejected.maybe_delivered:  # it may have been given back in between
+    if rejected.attempts or rejected.maybe_delivered:
+        # What was given back to Kafka begins to count its attempts anew, and was sent all the same.
         yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
         yield OwnHeader.MAYBE_DELIVERED, str(rejected.maybe_delivered).lower()
 

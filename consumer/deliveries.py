@@ -5,6 +5,7 @@ Decides and returns; the loop sends and settles.
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -101,8 +102,8 @@ class Deliveries:
         self._closed += self._windows.close_all() if self._draining else self._windows.due(now)
         closed, self._closed = self._closed, []
         for batch in closed:
-            first_sent_at_ms = self._first_sent_of(batch) if self._first_sent else None
-            self._outbox(batch.key.destination).offer(batch, first_sent_at_ms=first_sent_at_ms)
+            first_sent = self._recalled(batch) if self._first_sent else {}
+            self._outbox(batch.key.destination).offer(batch, first_sent=first_sent)
         requests: list[Request] = []
         rejected: list[Rejected] = []
         sweeping = now - self._swept_at >= SWEEP_SECONDS
@@ -197,13 +198,21 @@ class Deliveries:
         skipped = (outbox.skip(place) for outbox in self.outboxes.values())
         return next(filter(None, skipped), None)
 
+    def recalled(self, rejected: Rejected) -> Rejected:
+        """An event that is not even sent again, after it was given back: with what is remembered
+        of its first sending."""
+        first_sent_at_ms = self._first_sent.pop(rejected.record.place, None)
+        if first_sent_at_ms is None:
+            return rejected
+        return replace(rejected, first_sent_at_ms=first_sent_at_ms, maybe_delivered=True)
+
     def _open(self, event: Prepared, now: float) -> None:
         """Put an event into an open window."""
         self._closed += self._windows.add(event, now, apart=self._apart.kind_of(event, now))
 
-    def _first_sent_of(self, batch: Batch) -> int | None:
-        times = [self._first_sent.pop(event.record.place, None) for event in batch.events]
-        return min((time for time in times if time is not None), default=None)
+    def _recalled(self, batch: Batch) -> dict[Place, int]:
+        places = [event.record.place for event in batch.events]
+        return {place: self._first_sent.pop(place) for place in places if place in self._first_sent}
 
     def _drop(self, gone: Callable[[Prepared], bool]) -> None:
         self._held = [entry for entry in self._held if not gone(entry[2])]

@@ -90,6 +90,24 @@ class House(NamedTuple):
         """Whether this is all that one destination in trouble may hold."""
         return carried.events >= self.events_share or carried.size_bytes >= self.bytes_share
 
+    def left_of_share(self, carried: Carried) -> int:
+        """How many records more fit into its share, if they are as large as those it holds."""
+        left = self.events_share - carried.events
+        if carried.size_bytes == 0:
+            return left
+        bytes_left = self.bytes_share - carried.size_bytes
+        return min(left, bytes_left * carried.events // carried.size_bytes)
+
+    def is_beyond(self, carried: Carried) -> bool:
+        """Whether it holds more than would be read again. Else, in an outage of everybody, the same
+        records would be read and given back for as long as it lasts."""
+        events_more = min(READ_RECORDS_MIN, self.events_share)
+        bytes_more = events_more * carried.size_bytes // max(1, carried.events)
+        return self._shares > 1 and (
+            carried.events >= self.events_share + events_more
+            or carried.size_bytes >= self.bytes_share + bytes_more
+        )
+
     @property
     def events_share(self) -> int:
         """How many events one destination in trouble may hold."""
@@ -113,11 +131,13 @@ def plan_flow(
     full: bool,
     schema_partitions: Iterable[TopicPartition],
     too_large: Iterable[TopicPartition],
+    may_spill: bool,
 ) -> Flow:
-    """Decide. ``full``: the limits are reached, and have been for a while."""
+    """Decide. ``full``: the limits are reached, and have been for a while. ``may_spill`` is False
+    while no dead letter can be written: nobody gets room by one more that waits for it."""
     flow = Flow()
-    _bound_uncommitted(flow, house, now)
-    _bound_destinations(flow, house, now, full=full)
+    _bound_uncommitted(flow, house, now, may_spill=may_spill)
+    _bound_destinations(flow, house, now, full=full, may_spill=may_spill)
     for partition in schema_partitions:
         flow.paused[partition] = PauseCause.SCHEMA
     for partition in too_large:
@@ -125,7 +145,7 @@ def plan_flow(
     return flow
 
 
-def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
+def _bound_uncommitted(flow: Flow, house: House, now: float, *, may_spill: bool) -> None:
     """Delivery may not run ahead of a partition's commit without end: a restart sends it again."""
     limits, ledger = house.limits, house.ledger
     for partition in ledger.partitions:
@@ -140,16 +160,21 @@ def _bound_uncommitted(flow: Flow, house: House, now: float) -> None:
         if state.uncommitted <= limits.uncommitted_records and not old:
             continue
         flow.paused[partition] = PauseCause.UNCOMMITTED
+        if not may_spill:
+            continue
         these, of = frozenset([partition]), _of_partition(partition)
         for outbox in house.deliveries.outboxes.values():
-            if outbox.halted is not None and _others_wait(outbox.destination, these, house):
+            gives_way = outbox.halted is not None or _has_lasted(outbox.trouble_since, house, now)
+            if gives_way and _others_wait(outbox.destination, these, house):
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
         for held in house.held.values():
             if _others_wait(held.destination, these, house):
                 flow.spills.append(Spill(held, limits.in_flight_events, of))
 
 
-def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> None:
+def _bound_destinations(
+    flow: Flow, house: House, now: float, *, full: bool, may_spill: bool
+) -> None:
     outboxes = house.deliveries.outboxes
     for destination in dict.fromkeys((*outboxes, *house.held)):
         troubles = list(_troubles(destination, house, now))
@@ -159,14 +184,11 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
         for trouble in troubles:
             carried = carried.plus(trouble.carried)
         if not house.is_full(carried):
-            share = house.events_share
-            left = max(min(READ_RECORDS_MIN, share), share - carried.events)
-            flow.read_max = min(flow.read_max, left)
+            left = house.left_of_share(carried)
+            flow.read_max = min(flow.read_max, max(min(READ_RECORDS_MIN, house.events_share), left))
             continue
-        for partition in carried.partitions:
-            flow.paused.setdefault(partition, PauseCause.DESTINATION)
         outbox = outboxes.get(destination)
-        if full and (outbox is None or outbox.in_flight == 0):
+        if full and house.is_beyond(carried) and (outbox is None or outbox.in_flight == 0):
             # It was well when it filled the house. Partitions of its own go back to Kafka, from
             # where no more than its share is read again; others share nothing with them.
             flow.given_back += [
@@ -174,15 +196,27 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
                 for partition in carried.partitions
                 if house.seen.get(partition) == {destination}
             ]
-        flow.spills += [
+        spills = [
             Spill(trouble.holder, max(1, trouble.carried.events // 4), lambda _: True)
             for trouble in troubles
-            if trouble.since is not None
-            and now - trouble.since >= house.limits.spill_after_seconds
+            if may_spill
+            and _has_lasted(trouble.since, house, now)
             and _others_wait(
                 destination, trouble.carried.partitions, house, began_at=trouble.perhaps_everybodys
             )
         ]
+        if spills:
+            # From here on nobody waits for it: a pause, however short, drops what was prefetched.
+            flow.spills += spills
+            continue
+        for partition in carried.partitions:
+            flow.paused.setdefault(partition, PauseCause.DESTINATION)
+
+
+def _has_lasted(since: float | None, house: House, now: float) -> bool:
+    """Whether a trouble has gone on for so long that it has to give way. Nobody knows when a halt
+    ends."""
+    return since is not None and now - since >= house.limits.spill_after_seconds
 
 
 class _Trouble(NamedTuple):

@@ -52,7 +52,7 @@ class Origin(NamedTuple):
 Header = tuple[str, bytes | None]
 
 EVENT_BYTES = 1500
-"""What a prepared event and the objects around it occupy, about."""
+"""What a prepared event and the objects around it occupy beside the record's bytes, about."""
 
 
 class Record(NamedTuple):
@@ -80,8 +80,9 @@ class Record(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """What the record occupies: its own bytes, and a flat charge for the event made of it."""
-        own = len(self.value or b"") + len(self.key or b"")
+        """What the record occupies: its own bytes, about as many again of JSON for Meta, and a flat
+        charge for the event made of it."""
+        own = 2 * len(self.value or b"") + len(self.key or b"")
         if self.headers:
             own += sum(len(name) + len(value or b"") for name, value in self.headers)
         return own + EVENT_BYTES

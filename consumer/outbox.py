@@ -5,7 +5,8 @@ leaves it but requests to be sent and settlements, and nothing that was offered 
 event is settled, or still in here, or its tenure is over.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from consumer.model import (
@@ -41,6 +42,8 @@ UNCLEAR_MAX = 4
 
 UNCLEAR_ALONE_MS = 3600 * 1000
 """So long a single event is sent again all the same: a trouble that passes must not cost it."""
+
+_NOTHING: Mapping[Place, int] = MappingProxyType({})
 
 
 class Due(NamedTuple):
@@ -128,12 +131,13 @@ class Outbox:
 
     def give_back(self, gone: Callable[[Prepared], bool]) -> dict[Place, int]:
         """Forget what is read again later; nothing of it is in flight. Returns when those events
-        were first sent that Meta may have counted, which must not be forgotten."""
+        were first sent that Meta may have counted, which must not be forgotten. What it refused
+        clearly is not among them."""
         first_sent: dict[Place, int] = {}
         for parcel in self._queue.parcels:
             if parcel.first_sent_at_ms is not None:
-                given = (event.record.place for event in parcel.waiting() if gone(event))
-                first_sent |= dict.fromkeys(given, parcel.first_sent_at_ms)
+                given = (event for event in parcel.maybe_delivered() if gone(event))
+                first_sent |= {event.record.place: parcel.first_sent_at_ms for event in given}
             parcel.forget(gone)
         return first_sent
 
@@ -142,14 +146,20 @@ class Outbox:
         for parcel in (*self._in_flight.values(), *self._queue.parcels):
             yield from parcel.waiting()
 
-    def offer(self, batch: Batch, *, first_sent_at_ms: int | None = None) -> None:
-        """Take a closed window. ``first_sent_at_ms``: some of it was sent before it was given
-        back, then at the earliest."""
+    def offer(self, batch: Batch, *, first_sent: Mapping[Place, int] = _NOTHING) -> None:
+        """Take a closed window. ``first_sent``: those of it that may have been delivered before
+        they were given back, and when they were first sent. They travel apart: the others have no
+        47 hours to keep."""
         events = list(batch.events)
-        parcel = Parcel(batch.key, batch.batch_id, events, Carried.of(events), tenures_of(events))
-        parcel.first_sent_at_ms = first_sent_at_ms
-        parcel.maybe_delivered = first_sent_at_ms is not None
-        self._queue.put_last(parcel)
+        if first_sent:
+            again = [event for event in events if event.record.place in first_sent]
+            events = [event for event in events if event.record.place not in first_sent]
+            parcel = _parcel(batch, again)
+            parcel.first_sent_at_ms = min(first_sent.values())
+            parcel.had_no_clear_answer()
+            self._queue.put_last(parcel)
+        if events:
+            self._queue.put_last(_parcel(batch, events))
 
     def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
         """What may go out at this moment; ``room`` bounds the requests that are out, where others
@@ -326,7 +336,7 @@ class Outbox:
     ) -> list[Delivered | Rejected]:
         """The same ids once more, then smaller requests, down to the event that is not taken."""
         parcel.incomplete += 1
-        parcel.maybe_delivered = True
+        parcel.had_no_clear_answer()
         error = MetaError(http_status=200, trace_id=verdict.trace_id)
         if parcel.incomplete == 1:
             parcel.error = error
@@ -353,7 +363,8 @@ class Outbox:
         return [*rejected]
 
     def _retry(self, parcel: Parcel, verdict: Retry, now: float) -> list[Delivered | Rejected]:
-        parcel.maybe_delivered = parcel.maybe_delivered or verdict.reached_meta
+        if verdict.reached_meta:
+            parcel.had_no_clear_answer()
         parcel.error = verdict.error
         if verdict.few_times and verdict.error is not None and self._patience.failed_often:
             self._patience.halt(Halted(HaltReason.UNKNOWN_ERROR, verdict.error), now)
@@ -384,3 +395,7 @@ class Outbox:
             and others_pass
             and (not alone or since_ms >= UNCLEAR_ALONE_MS)
         )
+
+
+def _parcel(batch: Batch, events: list[Prepared]) -> Parcel:
+    return Parcel(batch.key, batch.batch_id, events, Carried.of(events), tenures_of(events))

@@ -39,7 +39,7 @@ class Parcel:
     request_id: str | None = None
     sent_at_ms: int = 0
     first_sent_at_ms: int | None = None
-    maybe_delivered: bool = False
+    ambiguous: frozenset[int] = frozenset()  # the ``id`` of each event; none ever joins a parcel
     error: MetaError | None = None
 
     def __len__(self) -> int:
@@ -70,6 +70,16 @@ class Parcel:
         ids = {id(event) for event in events}
         self.forget(lambda event: id(event) in ids)
 
+    def had_no_clear_answer(self) -> None:
+        """What was just sent may have been delivered, and nothing that comes later undoes that. Of
+        a batch that is being isolated only the trial was sent: the rest was in a request that Meta
+        refused as a whole."""
+        self.ambiguous |= frozenset(map(id, self.trial()))
+
+    def maybe_delivered(self) -> list[Prepared]:
+        """Those that may not be sent again when Meta has forgotten their event ids."""
+        return [event for event in self.waiting() if id(event) in self.ambiguous]
+
     def put_together(self) -> None:
         self.events, self.isolation = self.waiting(), None
 
@@ -87,17 +97,19 @@ class Parcel:
 
     def overdue(self, now_ms: int) -> list[Rejected]:
         """Take out what may no longer be sent."""
-        waiting = self.waiting()
+        rejected: list[Rejected] = []
         sent_at = self.first_sent_at_ms
-        if self.maybe_delivered and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
-            over, reason = waiting, Reason.OUTCOME_UNKNOWN
+        if self.ambiguous and sent_at is not None and now_ms - sent_at > AMBIGUOUS_MS_MAX:
             detail = "first sent 47 h ago without a clear answer: sent again it might count twice"
-        else:
-            over = [event for event in waiting if event.expires_at_ms <= now_ms]
-            reason, detail = Reason.EXPIRED, "became too old for Meta while it waited"
-        if over:
-            self.take_out(over)
-        return [self.rejected(event, reason, detail) for event in over]
+            rejected += self._given_up(self.maybe_delivered(), Reason.OUTCOME_UNKNOWN, detail)
+        old = [event for event in self.waiting() if event.expires_at_ms <= now_ms]
+        detail = "became too old for Meta while it waited"
+        return rejected + self._given_up(old, Reason.EXPIRED, detail)
+
+    def _given_up(self, events: list[Prepared], reason: Reason, detail: str) -> list[Rejected]:
+        if events:
+            self.take_out(events)
+        return [self.rejected(event, reason, detail) for event in events]
 
     def convicted(self, found: Found) -> Rejected:
         """The settlement of a bad event, by the refusal that was about it: since then there may
@@ -120,7 +132,7 @@ class Parcel:
             error=self.error,
             attempts=self.attempts,
             first_sent_at_ms=self.first_sent_at_ms,
-            maybe_delivered=self.maybe_delivered,
+            maybe_delivered=id(event) in self.ambiguous,
             batch_id=self.batch_id,
             request_id=self.request_id,
         )

@@ -299,7 +299,7 @@ class Pipeline:
                 self._journal.prepared(prepared)
                 self._deliveries.add(prepared, now)
             case Rejected() as rejected:
-                self._turn_away(rejected, now, now_ms)
+                self._turn_away(self._deliveries.recalled(rejected), now, now_ms)
             case Suppressed() as suppressed:
                 self._guard.passed(suppressed.destination)
                 self._ledger.settle(record)
@@ -403,13 +403,13 @@ class Pipeline:
             now,
             schema_partitions=self._intake.waiting_partitions,
             too_large=self._letters.too_large,
+            may_spill=self._letters.failing is None,
         )
         if self._valve.paused != before:
             self._journal.flow(self._valve.paused, before)
         for partition in flow.given_back:
             self._give_back(partition)
-        # While no dead letter can be written nobody gets room by one more that waits for it.
-        for spill in flow.spills if self._letters.failing is None else ():
+        for spill in flow.spills:
             spilled = spill.holder.spill(spill.events_max, spill.of)
             if spilled:
                 self._journal.spilled(spilled)

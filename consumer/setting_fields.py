@@ -192,7 +192,8 @@ class Fields(BaseSettings):
         default=20_000, description="Events that may be read and not settled."
     )
     in_flight_bytes: Size = Field(
-        default=ByteSize(256 * MIB), description="Bytes that may be read and not settled."
+        default=ByteSize(256 * MIB),
+        description="Bytes that may be read and not settled, with those of the JSON made of them.",
     )
     requests_per_destination: Parallel = Field(
         default=8, description="Requests that may be under way to one destination."

@@ -54,6 +54,7 @@ class Valve:
         *,
         schema_partitions: Collection[TopicPartition],
         too_large: Collection[TopicPartition],
+        may_spill: bool,
     ) -> Flow:
         """Pause and resume what the moment asks for; returns what else has to be done."""
         shut = self.is_shut(now)
@@ -63,6 +64,7 @@ class Valve:
             full=shut,
             schema_partitions=schema_partitions,
             too_large=too_large,
+            may_spill=may_spill,
         )
         ours = self._house.ledger.partitions
         if shut:

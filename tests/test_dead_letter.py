@@ -242,6 +242,14 @@ def test_what_was_sent_and_surely_not_counted_has_attempts_but_no_time_of_sendin
     assert "conversions.first_sent_at" not in headers
 
 
+def test_what_may_have_been_delivered_says_so_before_it_is_sent_once_more() -> None:
+    headers = headers_of(replace(REFUSED, attempts=0))
+
+    assert headers["conversions.maybe_delivered"] == b"true"
+    assert headers["conversions.first_sent_at"] == b"2025-10-09T08:53:20.002Z"
+    assert "conversions.attempts" not in headers
+
+
 def test_what_surely_did_not_reach_meta_says_so() -> None:
     headers = headers_of(replace(REFUSED, maybe_delivered=False))
 

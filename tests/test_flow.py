@@ -124,7 +124,9 @@ class Place:
         house = House(
             self.limits, self.ledger, self.deliveries, self.seen, lambda: self.configured, self.held
         )
-        return plan_flow(house, now, full=self.full, schema_partitions=[], too_large=[])
+        return plan_flow(
+            house, now, full=self.full, schema_partitions=[], too_large=[], may_spill=True
+        )
 
 
 def test_nothing_pauses_while_all_is_well() -> None:
@@ -139,7 +141,9 @@ def test_a_missing_schema_and_a_letter_too_large_pause_their_partitions() -> Non
     place = Place()
     house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
-    flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[ONE])
+    flow = plan_flow(
+        house, 0.0, full=False, schema_partitions=[ZERO], too_large=[ONE], may_spill=True
+    )
 
     assert flow.paused == {ZERO: PauseCause.SCHEMA, ONE: PauseCause.DEAD_LETTER_TOO_LARGE}
     assert flow.spills == []
@@ -328,7 +332,7 @@ def test_the_more_telling_cause_wins_when_a_partition_pauses_for_two() -> None:
     place.answer(NO_TOKEN)
     house = House(place.limits, place.ledger, place.deliveries, place.seen, lambda: 0, {})
 
-    flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[])
+    flow = plan_flow(house, 0.0, full=False, schema_partitions=[ZERO], too_large=[], may_spill=True)
 
     assert flow.paused == {ZERO: PauseCause.SCHEMA}
 
@@ -465,7 +469,7 @@ def test_at_the_uncommitted_bound_the_guard_gives_up_that_partitions_records() -
 
 
 def test_what_the_guard_holds_goes_back_to_kafka_from_a_partition_of_its_own() -> None:
-    place = Place(in_flight_events=10, full=True, configured=1)
+    place = Place(in_flight_events=10, full=True, configured=2)
     place.hold(ILL, 6, partition=ONE)
     place.hold(ILL, 6, partition=TWO)
     place.seen[TWO].add(WELL)

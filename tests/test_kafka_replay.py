@@ -15,8 +15,8 @@ from consumer.kafka_replay import (
     Superseded,
     TooLarge,
     replay_producer,
-    transactional_id,
 )
+from consumer.replay_access import transactional_id
 from consumer.replay_record import ReplayRecord, replay_record
 from tests.fakes.events import NOW_MS, TOPIC, a_record
 from tests.fakes.letters import DLQ_TOPIC, a_letter
@@ -191,9 +191,9 @@ def test_a_refusal_of_the_brokers_is_a_sentence(
 
 
 def test_the_same_topic_on_the_same_cluster_has_one_id() -> None:
-    found = transactional_id(cluster_id="Lk3", letters_topic="events.dlq")
+    found = transactional_id(cluster_id="Lk3", dead_letter_topic="events.dlq")
 
-    assert found == "conversions.replay.Lk3.events.dlq"
+    assert found == "conversions-replay-Lk3-events.dlq"
 
 
 def test_limits_that_would_be_longer_than_a_transaction_are_no_obstacle() -> None:

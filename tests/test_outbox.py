@@ -1510,14 +1510,15 @@ def test_what_was_given_back_and_comes_again_is_still_the_same_sending() -> None
     box.offer(a_batch(some_events(1)))
     request = the_one(box)
     box.answered(request.request_id, TIMED_OUT, 0.0)
-    (first_sent,) = box.give_back(lambda event: True).values()
+    first_sent = box.give_back(lambda event: True)
     assert list(box.waiting()) == []
 
-    box.offer(a_batch(some_events(1)), first_sent_at_ms=first_sent)
+    box.offer(a_batch(some_events(1)), first_sent=first_sent)
     (unknown,) = box.overdue(NOW_MS + 48 * HOUR_MS)
 
-    assert (first_sent, unknown.reason) == (NOW_MS, Reason.OUTCOME_UNKNOWN)
+    assert (list(first_sent.values()), unknown.reason) == ([NOW_MS], Reason.OUTCOME_UNKNOWN)
     assert unknown.maybe_delivered
+    assert unknown.first_sent_at_ms == NOW_MS
 
 
 def test_a_request_that_alone_never_gets_a_clear_answer_is_taken_apart() -> None:

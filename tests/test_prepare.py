@@ -1,6 +1,7 @@
 """One event in, exactly one of three fates out: prepared for Meta, rejected by name, suppressed."""
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -758,3 +759,15 @@ def test_custom_data_as_deep_as_json_can_be_written_never_raises(depth: int) -> 
     nested = '{"a":' * depth + "1" + "}" * depth
 
     assert isinstance(outcome(event(customDataJson=nested)), Prepared)
+
+
+def test_a_prepared_event_keeps_no_buffer_beside_its_bytes() -> None:
+    prepared(event())  # what is remembered of it is there
+    tracemalloc.start()
+    try:
+        bodies = [prepared(event()).body for _ in range(100)]
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100 * (len(bodies[0]) + 300)

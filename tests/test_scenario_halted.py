@@ -254,6 +254,22 @@ def test_it_is_spilled_after_a_while_because_a_healthy_destination_waits() -> No
     assert told == [{"destination": CRM, "command": command}]
 
 
+def test_while_no_dead_letter_can_be_written_it_holds_its_share_and_no_more() -> None:
+    home = house(in_flight_events=200)
+    home.meta.standing[CRM] = expired_token()
+    home.dead_letters.failing = "_MSG_TIMED_OUT"
+    home.garbage(1)
+    mixed(home, 0, 100)
+
+    home.run(SPILL_AFTER + 300)
+
+    assert home.source.paused == {home.topic.partitions[0]}
+    assert home.ledger.open_records < 200
+    places = home.publish(1, events=500, destination=SHOP)
+    home.run(30)
+    assert all(home.meta.accepted[place] == 1 for place in places)
+
+
 def test_the_oldest_events_are_spilled_first() -> None:
     home = house(in_flight_events=200)
     home.meta.standing[CRM] = expired_token()

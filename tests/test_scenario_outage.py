@@ -4,6 +4,8 @@ sends the same events under the same ids when Meta is back, and lets the other d
 
 from collections import deque
 
+import pytest
+
 from consumer.model import MetaError, Retry, RetryCause, Split
 from tests.fakes.house import CRM, SHOP, house
 from tests.fakes.kafka import Place
@@ -28,6 +30,24 @@ def test_an_outage_loses_nothing_and_repeats_under_the_same_ids() -> None:
     assert len(ids) == 1
     retried = home.metric("conversions_retries_total", cause="server_error")
     assert retried == len(home.meta.seen) - 1
+
+
+@pytest.mark.parametrize("destinations", [f"- id: '{SHOP}'", f"- id: '{SHOP}'\n- id: '{CRM}'"])
+def test_an_outage_of_everybody_does_not_read_the_same_again_and_again(destinations: str) -> None:
+    home = house(in_flight_events=1000, destinations=destinations)
+    pixels = [SHOP, CRM][: destinations.count("id")]
+    for partition, pixel in enumerate(pixels):
+        home.publish(partition, events=3000, destination=pixel)
+        home.meta.standing[pixel] = outage()
+
+    home.run(600)
+
+    # One may fill the house before its trouble is known, and then makes room for the other.
+    assert len(home.source.rewinds) < len(pixels)
+    assert (home.metric("conversions_records_read_total") or 0) <= 1000 * len(pixels)
+    home.meta.standing.clear()
+    home.settle_all(600)
+    assert len(home.meta.accepted) == 3000 * len(pixels)
 
 
 def test_another_destination_goes_on_during_an_outage() -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from consumer.deliveries import Deliveries
+from consumer.flow import Flow
 from consumer.letter_box import DeadLetters, LetterBox, Report, Writing
 from consumer.model import (
     Accepted,
     Batch,
     Closing,
     Delivered,
+    PauseCause,
     Prepared,
     Reason,
     Record,
@@ -246,6 +248,22 @@ class HoldsForEver(Pipeline):
         super().__init__(limits=limits, **rest)
 
 
+class HoldsACommit(Pipeline):
+    """A halted destination with little on its partitions keeps what holds their commits back."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._valve.turn = self._keeping(self._valve.turn)  # type: ignore[method-assign]
+
+    def _keeping(self, turn: Callable[..., Flow]) -> Callable[..., Flow]:
+        def keep(*arguments: Any, **named: Any) -> Flow:
+            flow = turn(*arguments, **named)
+            held = {p for p, cause in flow.paused.items() if cause is PauseCause.UNCOMMITTED}
+            return replace(flow, spills=[]) if held else flow
+
+        return keep
+
+
 class DeadLettersForOthers(Pipeline):
     """What Meta refuses of a tenure that is over is dead-lettered all the same."""
 
@@ -275,6 +293,7 @@ BUGS: Mapping[str, Rooms] = {
     "commit on lost": Rooms(pipeline=CommitsOnLost),
     "run ahead of the commit": Rooms(pipeline=RunsAhead),
     "hold a halted destination for ever": Rooms(pipeline=HoldsForEver),
+    "hold a commit for a halted destination": Rooms(pipeline=HoldsACommit),
     "dead-letter for a tenure that is over": Rooms(
         pipeline=DeadLettersForOthers, outbox=OutboxOfNobody
     ),

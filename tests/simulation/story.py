@@ -67,6 +67,7 @@ def tell(steps: Sequence[Step], rooms: Rooms | None = None) -> Failure | int:
             return Failure(str(broken), tuple(steps[:number]))
     try:
         world.end()
+        world.end_with_a_trickle_in_trouble()
         world.end_with_one_in_trouble()
     except Broken as broken:
         return Failure(str(broken), tuple(steps))

@@ -110,6 +110,25 @@ class World:
             more = [p for p, count in fates.items() if count > 1 + allowed[p]]
             _require(not more, f"settled again with no fault to excuse it: {more[:3]}")
 
+    def end_with_a_trickle_in_trouble(self) -> None:
+        """One event of a halted destination on each partition, too few to fill its share, holds no
+        commit beyond the bound: the others' events arrive, and are committed. Raises Broken."""
+        with _told("a trickle of a halted destination"):
+            halted, *others = PIXELS
+            self._begin_trouble("halt", [halted])
+            for partition in range(PARTITIONS):
+                self._publish_to(partition, halted, 1)
+            self._run(1.0)
+            for partition in range(PARTITIONS):
+                for other in others:
+                    self._publish_to(partition, other, UNCOMMITTED_RECORDS + 10)
+            until = self.clock.now() + TROUBLE_SECONDS_MAX
+            while self.topic.lag > PARTITIONS * UNCOMMITTED_RECORDS:
+                _require(self.clock.now() < until, "a halted event holds a commit back")
+                self._run(5.0)
+            self._well(0, 0)
+            self._settle_all()
+
     def end_with_one_in_trouble(self) -> None:
         """One destination stays halted for ever: the others' events arrive all the same."""
         with _told("one destination halted for ever"):
