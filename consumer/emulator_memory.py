@@ -160,7 +160,8 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
         case "GET events":
             return _list_events(memory, request)
         case "GET requests":
-            return {"requests": list(memory.requests)}
+            after = int(request.query.get("after", "0"))
+            return {"requests": [one for one in memory.requests if one["request"] > after]}
         case "GET stats":
             counters = {"refused": memory.refused, "misbehaved": memory.misbehaved}
             return {**memory.tally, **counters, "pixels": memory.pixels}
