@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 
 from tests.chaos.plan import KINDS, OPENING, SHORT, Step, plan_for
-from tests.chaos.publisher import POISON, QUICK_POISON
 from tests.chaos.recreated import FAULT
 from tests.chaos.report import as_json, table
 from tests.chaos.run import BROKER_PROPERTIES, Asked, run
@@ -87,7 +86,6 @@ def _asked(asked: argparse.Namespace, seed: int) -> Asked:
         plan=plan,
         seconds=seconds,
         per_second=PER_SECOND,
-        poison=QUICK_POISON if asked.short else tuple(POISON),
         bug=asked.bug,
         recreated=not asked.short and (asked.faults is None or FAULT in asked.faults),
     )

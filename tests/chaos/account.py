@@ -204,7 +204,7 @@ def _causes(facts: Facts, by_place: Mapping[Place, Sequence[Settlement]]) -> lis
         firsts[place.partition].append((place, settled[0].at))
     samples = sorted(facts.samples, key=lambda sample: sample.at)
     for at, partition, name in facts.handovers:
-        committed = _committed(samples, partition, at)
+        committed = _last(samples, at).get(partition, 0)
         places = frozenset(
             place
             for place, settled_at in firsts[partition]
@@ -212,11 +212,15 @@ def _causes(facts: Facts, by_place: Mapping[Place, Sequence[Settlement]]) -> lis
         )
         causes.append(_Cause(name, at - SLACK_SECONDS, float("inf"), places))
     for began_at, ended_at in facts.freezes:
+        committed_then = _last(samples, began_at)
         places = frozenset(
             each.place
             for each in facts.published
             if each.at <= began_at + SLACK_SECONDS
-            and each.place.offset >= _committed(samples, each.place.partition, began_at)
+            # Nobody reads further ahead of a commit than that.
+            and 0
+            <= each.place.offset - committed_then.get(each.place.partition, 0)
+            < facts.ahead_max
         )
         causes.append(_Cause(FROZEN, began_at, ended_at + 60 * SLACK_SECONDS, places))
     return causes
@@ -251,10 +255,10 @@ def _beyond(causes: Sequence[_Cause], ahead_max: int) -> Iterable[Finding | None
             yield Finding(f"{what}, more than {ahead_max} ({cause.name})", ())
 
 
-def _committed(samples: Sequence[Sample], partition: int, at: float) -> int:
+def _last(samples: Sequence[Sample], at: float) -> Mapping[int, int]:
     """What was surely committed by then: the last that was seen before."""
     index = bisect_right(samples, at, key=lambda sample: sample.at) - 1
-    return samples[index].offsets.get(partition, 0) if index >= 0 else 0
+    return samples[index].offsets if index >= 0 else {}
 
 
 def _end(facts: Facts, partition: int) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,6 +23,10 @@ POISON_SHARE = 0.02
 NAMELESS_SHARE = 0.02
 DEAD_EVERY = 500
 """One record in so many is for the dead pixel, all on partition 0."""
+
+WAITED_FOR_EVERY = 20_000
+"""One record in so many names a schema that does not exist: its partition stands still for a
+minute, and for another one each time it changes hands."""
 
 HALTED = "destination_halted"
 ACKNOWLEDGED_SECONDS_MAX = 120.0
@@ -41,7 +45,7 @@ class Spoiled(NamedTuple):
 
 class Publisher:
     """``partitions`` may grow while it publishes. Each of the world's pixels takes events but
-    ``dead``, which never does; ``poison`` names the kinds of bad records."""
+    ``dead``, which never does."""
 
     def __init__(
         self,
@@ -51,14 +55,12 @@ class Publisher:
         per_second: float,
         partitions: int,
         dead: str,
-        poison: Sequence[str],
     ) -> None:
         self.partitions = self._partitions_min = partitions
         self.published: list[Published] = []
         self.produced = 0
         self._world, self._dead = world, dead
         self._pixels = [pixel for pixel in world.pixels if pixel != dead]
-        self._poison = list(poison)
         self._chance = random.Random(seed)
         self._prefix = f"chaos-{seed}"
         self._pause_seconds = 1 / per_second
@@ -114,8 +116,10 @@ class Publisher:
         event = good_event(number, pixel, int(time.time() * 1000), prefix=self._prefix)
         fates = frozenset((HALTED,) if dead else (ACCEPTED,))
         value: bytes | None
-        if not dead and self._chance.random() < POISON_SHARE:
-            spoiled = POISON[self._chance.choice(self._poison)]
+        if number % WAITED_FOR_EVERY == WAITED_FOR_EVERY // 2:
+            value, fates = SCHEMA_ID_0.value(self._world, event), SCHEMA_ID_0.fates
+        elif not dead and self._chance.random() < POISON_SHARE:
+            spoiled = POISON[self._chance.choice(list(POISON))]
             value, fates = spoiled.value(self._world, event), spoiled.fates
         else:
             if self._chance.random() < NAMELESS_SHARE:
@@ -208,14 +212,13 @@ def _kind(value: Poison, *fates: str) -> Spoiled:
     return Spoiled(value, frozenset(fates))
 
 
+SCHEMA_ID_0 = _kind(lambda world, event: bytes(5) + world.encode(event)[5:], "unknown_schema")
+
 POISON: Mapping[str, Spoiled] = {
     "undecodable": _kind(lambda world, event: b"\x07 no Avro", "undecodable"),
     "null": _kind(lambda world, event: None, "undecodable"),
     "empty": _kind(lambda world, event: b"", "undecodable"),
     "bad varint": _kind(lambda world, event: world.encode(event)[:5] + b"\xff" * 40, "undecodable"),
-    "schema id 0": _kind(
-        lambda world, event: b"\x00" * 5 + world.encode(event)[5:], "undecodable", "unknown_schema"
-    ),
     "truncated": _kind(_truncated, "undecodable"),
     "1 MB": _kind(_large, "insufficient_user_data"),
     "nested bomb": _kind(_nested, ACCEPTED),
@@ -226,7 +229,3 @@ POISON: Mapping[str, Spoiled] = {
     "refused by Meta": _kind(_refused, "refused_by_meta"),
 }
 """Records that are bad, each in its own way."""
-
-QUICK_POISON = tuple(name for name in POISON if name != "schema id 0")
-"""Those that show at once: a schema that the registry does not find is asked for again and again
-for a minute."""

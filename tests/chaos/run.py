@@ -75,14 +75,13 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to run; ``poison`` names kinds of bad records, ``bug`` one of the simulation's bugs;
-    ``recreated``: whether the story of the topic that is made anew follows."""
+    """What to run. ``bug`` names one of the simulation's to plant; ``recreated``: whether the story
+    of the topic that is made anew follows."""
 
     seed: int
     plan: Sequence[Step]
     seconds: float
     per_second: float
-    poison: Sequence[str]
     bug: str | None
     recreated: bool
 
@@ -159,7 +158,6 @@ class _Run:
             per_second=asked.per_second,
             partitions=PARTITIONS,
             dead=DEAD_PIXEL,
-            poison=asked.poison,
         )
         self._watcher = Watcher(world, partitions_max=PARTITIONS_MAX, pids=lambda: self._fleet.pids)
         admin = AdminClient(
@@ -254,20 +252,25 @@ class _Run:
             if wanted:
                 letters = {place for place, _ in self._letters()}
                 wanted = {place: i for place, i in wanted.items() if place not in letters}
-            if not wanted and self._is_committed():
+            if not wanted and not self._uncommitted():
                 return
             self._fleet.revive()
             time.sleep(LOOK_SECONDS)
-        self._say(f"{self._clock()}  {len(wanted)} are still without a fate; no longer waiting")
+        self._say(
+            f"{self._clock()}  {len(wanted)} are still without a fate, and these are uncommitted, "
+            f"by partition: {self._uncommitted()}; no longer waiting"
+        )
 
-    def _is_committed(self) -> bool:
-        """Whether only a record of the dead pixel, on partition 0, holds a commit."""
+    def _uncommitted(self) -> dict[int, int]:
+        """Partitions with something above the committed offset, and how much; partition 0 may have
+        a record of the dead pixel, which holds the commit."""
         try:
             committed = self._world.kafka.committed(self._world.group, self._world.topic)
             ends = self._world.kafka.end_offsets(self._world.topic)
         except KafkaException:
-            return False
-        return all(committed.get(p, 0) == end for p, end in ends.items() if p != 0)
+            return {-1: 0}
+        left = {p: end - committed.get(p, 0) for p, end in ends.items() if p != 0}
+        return {p: number for p, number in left.items() if number}
 
     def _letters(self) -> list[tuple[Place, Message]]:
         letters = self._world.kafka.read_all(self._world.dlq_topic)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.plan import ONE_KILL, SHORT, Step
-from tests.chaos.publisher import QUICK_POISON
 from tests.chaos.report import table
 from tests.chaos.run import BROKER_PROPERTIES, Asked, Result, run
 from tests.integration.conftest import _needed
@@ -90,7 +89,6 @@ def _run(
         plan=plan,
         seconds=seconds,
         per_second=60.0,
-        poison=QUICK_POISON,
         bug=bug,
         recreated=False,
     )
