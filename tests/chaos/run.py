@@ -4,7 +4,7 @@ import heapq
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.chaos.account import (
 from tests.chaos.faults import FAULTS, PARTITIONS_MAX, Scene, misbehave
 from tests.chaos.fleet import Fleet
 from tests.chaos.handovers import Happened, handovers_in
-from tests.chaos.plan import KINDS, SESSION_SECONDS, Lane, Step
+from tests.chaos.plan import SESSION_SECONDS, Lane, Step, lane_of
 from tests.chaos.publisher import Publisher, digest_of
 from tests.chaos.recreated import FAULT, topic_recreated
 from tests.chaos.watcher import Watcher
@@ -41,6 +41,8 @@ DEAD_PIXEL = "9729525464415289"
 MEMBERS = 3
 ENDING_SECONDS_MAX = 300.0
 LOOK_SECONDS = 2.0
+QUIET_SECONDS = 20.0
+LATER_SECONDS = 3.0
 PROGRESS_SECONDS = 15.0
 
 BROKER_PROPERTIES = {
@@ -165,6 +167,7 @@ class _Run:
         )
         self._scene = Scene(world, self._fleet, self._publisher, admin)
         self._happened: list[Happened] = []
+        self._busy: set[Lane] = set()
         self._began = time.monotonic()
 
     def result(self, began: float) -> Result:
@@ -220,16 +223,21 @@ class _Run:
                     f"received by Meta {len(self._watcher.received_ids)}"
                 )
 
-    def _act(self, agenda: list[tuple[float, int, Step, bool]], order: Iterable[int]) -> None:
+    def _act(self, agenda: list[tuple[float, int, Step, bool]], order: Iterator[int]) -> None:
         _, _, step, begins = heapq.heappop(agenda)
-        fault = FAULTS[step.fault]
+        fault, lane = FAULTS[step.fault], lane_of(step.fault)
+        if begins and lane in self._busy:
+            # One that took longer than planned: those of its lane wait for it.
+            heapq.heappush(agenda, (self._now() + LATER_SECONDS, next(order), step, True))
+            return
         if begins:
+            self._busy.add(lane)
             said = fault.begin(self._scene, step.choice)
-            undo = (self._now() + step.seconds, next(iter(order)), step, False)
-            heapq.heappush(agenda, undo)
+            heapq.heappush(agenda, (self._now() + step.seconds, next(order), step, False))
             self._say(f"{self._clock()}  {step.fault}: {said}")
         else:
             fault.undo(self._scene)
+            self._busy.discard(lane)
             if step.seconds:
                 self._say(f"{self._clock()}  {step.fault}: over")
         self._happened.append(Happened(time.time(), step.fault, begins))
@@ -243,23 +251,31 @@ class _Run:
     # --- the end
 
     def _wait_for_fates(self) -> None:
-        """Until everything but the dead pixel's has met its fate. The account tells if not."""
+        """Until everything but the dead pixel's has met its fate, or can meet it no more because
+        all is committed: the account tells."""
         until = time.monotonic() + ENDING_SECONDS_MAX
         wanted = {p.place: p.event_id for p in self._publisher.published if not p.may_wait}
+        changed_at = time.monotonic()
         while time.monotonic() < until:
-            received = self._watcher.received_ids
-            wanted = {place: i for place, i in wanted.items() if i not in received}
-            if wanted:
-                letters = {place for place, _ in self._letters()}
-                wanted = {place: i for place, i in wanted.items() if place not in letters}
-            if not wanted and not self._uncommitted():
-                return
+            before = len(wanted)
+            wanted = self._without_fate(wanted)
+            if len(wanted) != before:
+                changed_at = time.monotonic()
+            is_quiet = time.monotonic() - changed_at > QUIET_SECONDS
+            if (not wanted or is_quiet) and not self._uncommitted():
+                break
             self._fleet.revive()
             time.sleep(LOOK_SECONDS)
-        self._say(
-            f"{self._clock()}  {len(wanted)} are still without a fate, and these are uncommitted, "
-            f"by partition: {self._uncommitted()}; no longer waiting"
-        )
+        if wanted:
+            self._say(f"{self._clock()}  {len(wanted)} are without a fate; no longer waiting")
+
+    def _without_fate(self, wanted: Mapping[Place, str]) -> dict[Place, str]:
+        received = self._watcher.received_ids
+        left = {place: event_id for place, event_id in wanted.items() if event_id not in received}
+        if left:
+            letters = {place for place, _ in self._letters()}
+            left = {place: event_id for place, event_id in left.items() if place not in letters}
+        return left
 
     def _uncommitted(self) -> dict[int, int]:
         """Partitions with something above the committed offset, and how much; partition 0 may have
@@ -293,8 +309,8 @@ class _Run:
                 )
         settlements += [_settlement(place, letter) for place, letter in self._letters()]
         logs = [member.output() for member in self._fleet.all]
-        causes = {name for name, kind in KINDS.items() if kind.lane in (Lane.CONSUMERS, Lane.KAFKA)}
-        shaking = [each for each in self._happened if each.fault in causes]
+        moving = (Lane.CONSUMERS, Lane.KAFKA)
+        shaking = [each for each in self._happened if lane_of(each.fault) in moving]
         handovers: list[Handover] = handovers_in(logs, self._world.topic, shaking)
         return Facts(
             published=published,

@@ -19,7 +19,7 @@ from tests.integration.kafka_broker import KafkaBroker
 from tests.integration.registry import Registry
 from tests.tools import APICURIO, KAFKA, apicurio_home, kafka_libs
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SEED = 20
 
