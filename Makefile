@@ -8,7 +8,7 @@ HASHED := --require-hashes --only-binary :all:
 WORKERS ?= 3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
-.PHONY: help demo test lint tools docs lock again clean
+.PHONY: help demo test chaos lint tools docs lock again clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -19,6 +19,9 @@ demo: $(VENV)/.run ## the whole product in one process: no account, no Docker
 
 test: $(VENV)/.dev ## every test; those on the real Kafka need `make tools` once
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(TESTS)
+
+chaos: $(VENV)/.dev ## kill, stop and starve everything on the real Kafka; MINUTES=10 SEED=7
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff format --check .

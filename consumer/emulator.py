@@ -7,7 +7,8 @@ event name and id for one pixel within 48 h of the first receipt is one event, r
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
 * ``GET events?pixel=&after=N&limit=``: ``{"events": [...], "next": N}``, the unique events in
-  order, of which the newest ``STORED_EVENTS_MAX`` are kept; ``GET stats``; ``GET requests``.
+  order, of which the newest ``STORED_EVENTS_MAX`` are kept; ``GET stats``;
+  ``GET requests?after=N``.
 * ``POST misbehave``: a list of rules ``{"pixel", "times", "probability", "seed", "do"}`` in place
   of the last one. In ``do`` is one action, ``status`` (with ``body`` json, html or empty),
   ``error``, ``answer`` (``status`` and any ``json`` or ``text``), ``hang_seconds`` (take nothing,

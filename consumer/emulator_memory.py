@@ -160,7 +160,10 @@ def control(name: str, memory: Memory, request: Request) -> dict[str, Any]:
         case "GET events":
             return _list_events(memory, request)
         case "GET requests":
-            return {"requests": list(memory.requests)}
+            after = request.query.get("after", "0")
+            if not after.isdecimal():
+                raise ValueError("after must be a whole number.")
+            return {"requests": [one for one in memory.requests if one["request"] > int(after)]}
         case "GET stats":
             counters = {"refused": memory.refused, "misbehaved": memory.misbehaved}
             return {**memory.tally, **counters, "pixels": memory.pixels}

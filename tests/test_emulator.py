@@ -197,6 +197,17 @@ def test_stored_events_are_listed_in_order_and_page_by_page(graph: httpx.Client)
     assert [one["event"]["event_id"] for one in other["events"]] == ["c"]
 
 
+def test_only_the_newer_requests_are_listed_when_asked_for(graph: httpx.Client) -> None:
+    for name in ("a", "b", "c"):
+        post(graph, event(event_id=name))
+
+    newer = graph.get("/_emulator/requests?after=1").json()["requests"]
+
+    assert [(one["request"], one["event_ids"]) for one in newer] == [(2, ["b"]), (3, ["c"])]
+    assert graph.get("/_emulator/requests?after=3").json()["requests"] == []
+    assert error(graph.get("/_emulator/requests?after=x"))["message"].startswith("after must be")
+
+
 def test_requests_are_listed_with_their_verdicts(graph: httpx.Client) -> None:
     post(graph, event())
     trace_id = error(post(graph, event(event_time=1), event(event_id="b")))["fbtrace_id"]

@@ -235,6 +235,8 @@ class KafkaBroker:
         if group not in self._observers:
             # With read_committed the end would be where the oldest open transaction begins.
             settings = {"group.id": group, "isolation.level": "read_uncommitted", "log_level": "0"}
+            # Partitions may be added under its eyes.
+            settings |= {"topic.metadata.refresh.interval.ms": "1000"}
             self._observers[group] = Consumer(
                 {**self.client_config(), **settings, "reconnect.backoff.max.ms": 200}
             )
