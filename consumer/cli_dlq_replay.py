@@ -63,8 +63,9 @@ def replay(
     """Send dead letters back to the source topic, each exactly once. A dry run unless --yes."""
     from consumer.dead_letter_topic import TopicUnreadable
     from consumer.kafka_refusal import KafkaRefuses
-    from consumer.replay import ReplayFailed, ReplayOrder, ReplayRefused
+    from consumer.replay import ReplayOrder
     from consumer.replay import replay as run
+    from consumer.replay_topics import ReplayFailed, ReplayRefused
     from consumer.terminal import Bars, told_to_stop
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
