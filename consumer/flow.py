@@ -127,9 +127,10 @@ def _bound_destinations(flow: Flow, house: House, now: float, *, full: bool) -> 
         carried = deliveries.carried(outbox.destination)
         events_share = limits.in_flight_events // shares
         bytes_share = limits.in_flight_bytes // shares
+        left = _left(carried, events_share, bytes_share)
+        # Also beyond its share: partitions that it is not yet seen on may bring more of it.
+        flow.read_max = min(flow.read_max, max(min(READ_RECORDS_MIN, events_share), left))
         if carried.events < events_share and carried.size_bytes < bytes_share:
-            left = _left(carried, events_share, bytes_share)
-            flow.read_max = min(flow.read_max, max(min(READ_RECORDS_MIN, events_share), left))
             continue
         beyond = shares > 1 and _is_beyond(carried, events_share, bytes_share)
         if full and beyond and outbox.in_flight == 0:
