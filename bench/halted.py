@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench.real_kafka import Rig, rig
+from bench.real_kafka import PARTITIONS, Rig, rig
 from tests.integration import Running
 
 PIXELS = [f"{number}729525464415281" for number in range(1, 6)]
@@ -63,9 +63,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _measured(stage: Rig, layout: str, events: int, rounds: int) -> Row:
     topic = stage.topic()
-    for index, pixel in enumerate(PIXELS):
-        partitions = [index] if layout == "own" else [0, 1, 2, 3, 4, 5]
-        stage.publish(topic, stage.templates(pixel, 0), range(events), partitions)
+    templates = [stage.templates(pixel, 0) for pixel in PIXELS]
+    if layout == "own":
+        for index, ours in enumerate(templates):
+            stage.publish(topic, ours, range(events), [index])
+    else:
+        everybody = [template for several in zip(*templates, strict=True) for template in several]
+        stage.publish(topic, everybody, range(events * len(PIXELS)), list(range(PARTITIONS)))
     well: list[float] = []
     halted: list[float] = []
     for _ in range(rounds):

@@ -91,10 +91,14 @@ def show(
 ) -> None:
     """Show one dead letter: where from, what Meta said, what to do, the event."""
     from consumer.dlq import run_show
+    from consumer.unsealing import unsealing
 
     settings, now_ms = _settings(settings_file, assignments), moment_ms(now)
-    with _reading(), refusing(ValueError):  # a local schema that is none
-        code = run_show(settings, which, reveal=reveal, now_ms=now_ms, as_json=as_json, unseal=None)
+    with _reading(), refusing(ValueError):  # a local schema or a key file that is none
+        unseal = unsealing(settings)
+        code = run_show(
+            settings, which, reveal=reveal, now_ms=now_ms, as_json=as_json, unseal=unseal
+        )
     raise typer.Exit(code)
 
 
@@ -112,11 +116,13 @@ def export(
 ) -> None:
     """Write the events of dead letters as JSON Lines, to be edited and published again."""
     from consumer.dlq_export import ExportFailed, run_export
+    from consumer.unsealing import unsealing
 
     settings = _settings(settings_file, assignments)
     try:
-        with _reading(), refusing(ValueError):  # a local schema that is none
-            run_export(settings, wanted, limit=limit, now_ms=now_ms, unseal=None)
+        with _reading(), refusing(ValueError):  # a local schema or a key file that is none
+            unseal = unsealing(settings)
+            run_export(settings, wanted, limit=limit, now_ms=now_ms, unseal=unseal)
     except ExportFailed as error:
         typer.echo(f"conversions: {error}", err=True)
         raise typer.Exit(1) from None

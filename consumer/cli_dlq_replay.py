@@ -66,13 +66,16 @@ def replay(
     from consumer.replay import ReplayOrder
     from consumer.replay import replay as run
     from consumer.replay_topics import ReplayFailed, ReplayRefused
+    from consumer.sealing_keys import KeyFileMistake
     from consumer.terminal import Bars, told_to_stop
+    from consumer.unsealing import unsealing
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
         refuse("--per-second must be a number above 0")
     settings = settings_from(settings_file, assignments)
-    with refusing(SettingsError):
+    with refusing(SettingsError, KeyFileMistake):
         settings.require_kafka()
+        unseal = unsealing(settings)
     wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)
     try:
         with repairing(settings, wanted, wishes) as repair, refusing(ReplayRefused, KafkaRefuses):
@@ -87,7 +90,7 @@ def replay(
                 again=again,
                 accept_duplicates=accept_duplicates,
                 repair=repair,
-                unseal=None,
+                unseal=unseal,
             )
             with told_to_stop() as signals, Bars() as bars:
                 outcome = run(settings, order, _Watching(signals, bars.show))

@@ -183,9 +183,10 @@ def _bound_destinations(
         carried = Carried.of([])
         for trouble in troubles:
             carried = carried.plus(trouble.carried)
+        left = max(min(READ_RECORDS_MIN, house.events_share), house.left_of_share(carried))
+        # Also beyond its share: partitions that it is not yet seen on may bring more of it.
+        flow.read_max = min(flow.read_max, left)
         if not house.is_full(carried):
-            left = house.left_of_share(carried)
-            flow.read_max = min(flow.read_max, max(min(READ_RECORDS_MIN, house.events_share), left))
             continue
         outbox = outboxes.get(destination)
         if full and house.is_beyond(carried) and (outbox is None or outbox.in_flight == 0):

@@ -43,6 +43,7 @@ EDGES = {
     "schema_lookup",
     "schema_registry",
     "sealing_keys",
+    "unsealing",
     "secret_files",
     "seekers",
     "senders",

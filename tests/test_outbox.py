@@ -1521,6 +1521,22 @@ def test_what_was_given_back_and_comes_again_is_still_the_same_sending() -> None
     assert unknown.first_sent_at_ms == NOW_MS
 
 
+def test_what_came_back_does_not_make_ambiguous_what_shares_its_window() -> None:
+    box = outbox()
+    events = some_events(3)
+    came_back = events[1].record
+    box.offer(a_batch(events), first_sent={came_back.place: NOW_MS})
+    later = NOW_MS + 48 * HOUR_MS
+
+    due = box.due(0.0, later)
+
+    (unknown,) = due.rejected
+    assert (unknown.event_id, unknown.reason) == ("e1", Reason.OUTCOME_UNKNOWN)
+    assert [ids(request.events) for request in due.requests] == [["e0", "e2"]]
+    (request,) = due.requests
+    assert settled_ids(box.answered(request.request_id, ACCEPTED, 0.0)) == ["e0", "e2"]
+
+
 def test_a_request_that_alone_never_gets_a_clear_answer_is_taken_apart() -> None:
     box = outbox(requests_max=2)
     poison = some_events(4)

@@ -79,6 +79,17 @@ def test_over_its_share_only_its_own_partition_is_paused_and_each_other_has_requ
     assert not home.dead_letters.produced
 
 
+def test_what_stands_first_on_every_partition_is_not_read_again_and_again() -> None:
+    home = five(in_flight_events=4000)
+    for partition in range(5):
+        home.publish(partition, events=3000, destination=HALTED)
+
+    home.run(120)
+
+    assert len(home.source.rewinds) <= 5, "what filled the house before the trouble was known"
+    assert home.ledger.open_records < 4000, "there is room for others"
+
+
 def test_after_spilling_began_nobody_waits() -> None:
     home = five(in_flight_events=2000)
     for _ in range(100):
