@@ -65,7 +65,8 @@ def came_back(world: World, ids: dict[str, str]) -> dict[str, dict[str, str]]:
     """Of each origin that was put back the headers; those of ours without their prefix."""
     found: dict[str, dict[str, str]] = {}
     for message in world.kafka.read_all(world.topic):
-        headers: Any = {name: value.decode() for name, value in message.headers() or ()}
+        given: Any = message.headers() or ()
+        headers = {name: value.decode() for name, value in given}
         if (origin := headers.get("conversions.origin")) in ids:
             assert origin not in found, "each comes back once"
             found[origin] = headers
