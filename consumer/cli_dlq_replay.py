@@ -55,17 +55,22 @@ def replay(
     reveal: Reveal = False,
     as_json: JsonOutput = False,
     settings_file: SettingsFile = None,
+    assignments: Annotated[
+        list[str] | None,
+        _option("Set any setting by its variable's name.", "--setting", "-s", metavar="NAME=VALUE"),
+    ] = None,
 ) -> None:
     """Send dead letters back to the source topic, each exactly once. A dry run unless --yes."""
     from consumer.dead_letter_topic import TopicUnreadable
     from consumer.kafka_refusal import KafkaRefuses
-    from consumer.replay import ReplayFailed, ReplayOrder, ReplayRefused
+    from consumer.replay import ReplayOrder
     from consumer.replay import replay as run
+    from consumer.replay_topics import ReplayFailed, ReplayRefused
     from consumer.terminal import Bars, told_to_stop
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
         refuse("--per-second must be a number above 0")
-    settings = settings_from(settings_file, None)
+    settings = settings_from(settings_file, assignments)
     with refusing(SettingsError):
         settings.require_kafka()
     wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)

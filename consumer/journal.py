@@ -30,6 +30,7 @@ from consumer.model import (
 )
 from consumer.outbox import Outbox
 from consumer.prepare import TEST_EVENTS
+from consumer.replay_plan import replay_command
 from consumer.senders import Answer
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
@@ -142,7 +143,7 @@ class Journal:
                 self.log.warning(
                     "destination recovered; what was spilled waits in the dead letters",
                     destination=outbox.destination,
-                    reason=Reason.DESTINATION_HALTED.value,
+                    command=replay_command(Reason.DESTINATION_HALTED, outbox.destination),
                 )
             return
         told = _told(outbox.halted.error)

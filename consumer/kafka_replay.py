@@ -14,8 +14,9 @@ from consumer.replay_record import ReplayRecord
 
 TRANSACTION_MS = 15_000
 """How long whoever reads the source topic waits at most for a replay that was killed."""
-SLICE_SECONDS = 1.0
-"""How long a call lasts at most: between two a signal is heard."""
+SLICE_SECONDS = 0.2
+"""How long a call lasts at most: only between two is a signal heard, and two of the same kind that
+come within one are one."""
 PATIENCE_SECONDS = 60.0
 ATTEMPTS_MAX = 5
 AGAIN_SECONDS = 0.5

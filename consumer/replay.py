@@ -6,11 +6,10 @@ may do it. Whatever ends a replay, the next one goes on where it stopped.
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from consumer.check_brokers import Brokers, Refusal
 from consumer.clock import SystemClock
 from consumer.dead_letter_topic import DeadLetterTopic, TopicUnreadable
 from consumer.kafka_replay import (
@@ -23,24 +22,12 @@ from consumer.kafka_replay import (
 )
 from consumer.letter import Place, Unseal
 from consumer.letter_filter import LetterFilter
-from consumer.librdkafka_properties import SHARED
 from consumer.model import Record
 from consumer.replay_outcome import Ending, Outcome
 from consumer.replay_plan import Chosen, Repair, Rules, SkipReason
+from consumer.replay_topics import ReplayTopics, replay_topics, wait_until_settled
 from consumer.replaying import Completion, Replaying
 from consumer.settings import Settings
-
-SETTLE_SECONDS = 75.0
-"""Longer than Kafka's usual limit on an open transaction."""
-AGAIN_SECONDS = 0.5
-
-
-class ReplayRefused(Exception):
-    """It cannot be done as things are set up; nothing was begun. ``str`` is one sentence."""
-
-
-class ReplayFailed(Exception):
-    """The brokers do not let us; nothing was begun. ``str`` is one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,91 +70,34 @@ def replay(settings: Settings, order: ReplayOrder, watching: Watching) -> Outcom
     Raises ReplayRefused, ReplayFailed and TopicUnreadable before anything was replayed, and
     KafkaRefuses for a configuration that librdkafka does not take.
     """
-    ready = _ready(settings, order)
+    topics = replay_topics(settings, to_topic=order.topic)
     replaying = _replaying(settings, order, watching)
     told, chosen = "", None
     if not order.act:
         chosen = replaying.plan(limit=order.limit, progress=watching.reading)
         ended = Ending.STOPPED if chosen is None else Ending.DRY_RUN
-        return _outcome(ready, replaying, chosen, ended, told)
-    transactions = _transactions(settings, ready, watching)
+        return _outcome(topics, replaying, chosen, ended, told)
+    transactions = _transactions(settings, topics, watching)
     try:
         transactions.take_over()
-        _wait_until_settled(ready, watching)
+        wait_until_settled(topics, stops=lambda: watching.stops() > 0)
         chosen = replaying.plan(limit=order.limit, progress=watching.reading)
-        if chosen is not None:
-            planned = chosen.planned
-            replaying.act(
-                chosen,
-                transactions=transactions,
-                per_second=order.per_second,
-                now=SystemClock().now,
-                wait=time.sleep,
-                advance=lambda done: watching.replaying(done, planned),
-            )
-        ended = Ending.STOPPED if watching.stops() else Ending.DONE
+        finished = chosen is not None and replaying.act(
+            chosen,
+            transactions=transactions,
+            per_second=order.per_second,
+            now=SystemClock().now,
+            wait=time.sleep,
+            advance=partial(watching.replaying, planned=chosen.planned),
+        )
+        ended = Ending.DONE if finished else Ending.STOPPED
     except Hurried:
         ended, told = Ending.STOPPED, "what was under way is undone by Kafka within seconds"
     except Superseded as error:
         ended, told = Ending.SUPERSEDED, str(error)
     except (ReplayBroken, TopicUnreadable) as error:
         ended, told = Ending.FAILED, str(error)
-    return _outcome(ready, replaying, chosen, ended, told)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """What the brokers said before anything was begun."""
-
-    brokers: Brokers
-    topic: str
-    letters_topic: str
-    partitions: tuple[int, ...]
-    batch_bytes_max: int | None
-    warnings: tuple[str, ...]
-
-
-def _ready(settings: Settings, order: ReplayOrder) -> _Ready:
-    topic, letters_topic = order.topic or settings.topic, settings.dlq_topic
-    if topic == letters_topic:
-        raise ReplayRefused("--to-topic must be another topic than that of the dead letters")
-    connection = {name: value for name, value in settings.kafka_producer.items() if name in SHARED}
-    connection.pop("message.max.bytes", None)
-    brokers = Brokers(connection)
-    finding = brokers.finding("brokers")
-    if not brokers.answered:
-        raise ReplayFailed(finding.told)
-    partitions = _partitions(brokers, letters_topic, "CONVERSIONS_DLQ_TOPIC")
-    _partitions(brokers, topic, "--to-topic" if order.topic else "CONVERSIONS_TOPIC")
-    warnings: list[str] = []
-    sizes = []
-    for each in (topic, letters_topic):
-        configuration = brokers.configuration(each)
-        if isinstance(configuration, Refusal):
-            warnings.append(f"whether {each} is compacted is not known: {configuration.told}")
-            continue
-        sizes.append(int(configuration.get("max.message.bytes", "0")))
-        if "compact" not in configuration.get("cleanup.policy", ""):
-            continue
-        if each == topic:
-            told = f"topic {topic} is compacted: a replayed record would delete newer ones"
-            raise ReplayRefused(f"{told} of its key; --to-topic names a topic that is not")
-        warnings.append(f"{each} is compacted: it may forget what was replayed, and dead letters")
-    return _Ready(
-        brokers=brokers,
-        topic=topic,
-        letters_topic=letters_topic,
-        partitions=partitions,
-        batch_bytes_max=min(filter(None, sizes), default=None),
-        warnings=tuple(warnings),
-    )
-
-
-def _partitions(brokers: Brokers, topic: str, variable: str) -> tuple[int, ...]:
-    found = brokers.topic(topic)
-    if isinstance(found, Refusal):
-        raise ReplayFailed(f"topic {topic}, which {variable} names: {found.told}")
-    return tuple(each.id for each in found.partitions)
+    return _outcome(topics, replaying, chosen, ended, told)
 
 
 def _replaying(settings: Settings, order: ReplayOrder, watching: Watching) -> Replaying:
@@ -196,47 +126,26 @@ def _replaying(settings: Settings, order: ReplayOrder, watching: Watching) -> Re
     )
 
 
-def _transactions(settings: Settings, ready: _Ready, watching: Watching) -> KafkaReplay:
+def _transactions(settings: Settings, topics: ReplayTopics, watching: Watching) -> KafkaReplay:
     identity = transactional_id(
-        cluster_id=ready.brokers.cluster_id, letters_topic=ready.letters_topic
+        cluster_id=topics.brokers.cluster_id, letters_topic=topics.letters_topic
     )
     return KafkaReplay(
         producer=replay_producer(
             settings.kafka_producer,
             transactional_id=identity,
-            batch_bytes_max=ready.batch_bytes_max,
+            batch_bytes_max=topics.batch_bytes_max,
         ),
         transactional_id=identity,
-        topic=ready.topic,
-        letters_topic=ready.letters_topic,
+        topic=topics.topic,
+        letters_topic=topics.letters_topic,
         hurried=lambda: watching.stops() > 1,
         wait=time.sleep,
     )
 
 
-def _wait_until_settled(ready: _Ready, watching: Watching) -> None:
-    """Until every mark that there is by now can be read: a transaction that somebody else left open
-    in the dead-letter topic hides all that comes after it."""
-    ends = ready.brokers.ends(ready.letters_topic, ready.partitions, committed=False)
-    clock: Callable[[], float] = SystemClock().now
-    until = clock() + SETTLE_SECONDS
-    while not watching.stops():
-        readable = ready.brokers.ends(ready.letters_topic, ready.partitions, committed=True)
-        if isinstance(ends, Refusal) or isinstance(readable, Refusal):
-            refusal = ends if isinstance(ends, Refusal) else readable
-            assert isinstance(refusal, Refusal)
-            raise ReplayBroken(f"where {ready.letters_topic} ends is not told: {refusal.told}")
-        if all(readable[number] >= end for number, end in ends.items()):
-            return
-        if clock() > until:
-            raise ReplayBroken(
-                f"a transaction of somebody else stays open in {ready.letters_topic}"
-            )
-        time.sleep(AGAIN_SECONDS)
-
-
 def _outcome(
-    ready: _Ready, replaying: Replaying, chosen: Chosen | None, ending: Ending, told: str
+    topics: ReplayTopics, replaying: Replaying, chosen: Chosen | None, ending: Ending, told: str
 ) -> Outcome:
     skipped = Counter(replaying.skipped)
     samples: dict[SkipReason | None, Place] = dict(replaying.last_skipped)
@@ -245,8 +154,8 @@ def _outcome(
         samples.update(chosen.samples)
     planned = 0 if chosen is None else chosen.planned
     return Outcome(
-        topic=ready.topic,
-        letters_topic=ready.letters_topic,
+        topic=topics.topic,
+        letters_topic=topics.letters_topic,
         planned=planned,
         replayed=replaying.replayed,
         left=planned - replaying.replayed - sum(replaying.skipped.values()),
@@ -254,5 +163,5 @@ def _outcome(
         samples=samples,
         ending=ending,
         told=told,
-        warnings=ready.warnings,
+        warnings=topics.warnings,
     )

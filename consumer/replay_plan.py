@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from consumer.letter import Foreign, Letter, Marker, Place
+from consumer.model import PixelId, Reason
 from consumer.replay_record import last_topic
 from consumer.replayable import Obstacle, Replays, next_hash, obstacle_of
 
@@ -43,6 +44,11 @@ class SkipReason(Enum):
 
     def __init__(self, _: str, says: str) -> None:
         self.says = says
+
+
+def replay_command(reason: Reason, destination: PixelId) -> str:
+    """What an operator types to replay the letters of one reason and destination."""
+    return f"conversions dlq replay --reason {reason.value} --destination {destination} --yes"
 
 
 class Skipped(NamedTuple):

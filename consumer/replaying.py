@@ -123,8 +123,9 @@ class Replaying:
         now: Callable[[], float],
         wait: Callable[[float], None],
         advance: Callable[[int], None],
-    ) -> None:
-        """Replay them. Raises what ``transactions`` raises; ``replayed`` is true all the same."""
+    ) -> bool:
+        """Replay them; whether it came to their end. Raises what ``transactions`` raises, and
+        ``replayed`` is true all the same."""
         start = now()
         for batch in self._batches(chosen, _records_max(per_second)):
             while per_second is not None and not self._stops():
@@ -133,9 +134,10 @@ class Replaying:
                     break
                 wait(min(left, TURN_SECONDS))
             if self._stops():
-                return
+                return False
             self._commit(batch, transactions)
             advance(self.replayed + sum(self.skipped.values()))
+        return True
 
     def _batches(self, chosen: Chosen, records_max: int) -> Iterator[list[ReplayRecord]]:
         batch: list[ReplayRecord] = []

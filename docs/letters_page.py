@@ -6,6 +6,7 @@ from string import Template
 from consumer.dead_letter import OwnHeader, dead_letter
 from consumer.model import Reason, Record, Rejected, TopicPartition
 from consumer.remedies import Remedy, remedy_for
+from consumer.replay_plan import SkipReason
 
 TEMPLATE = Path(__file__).with_name("dead-letters.template")
 
@@ -16,6 +17,7 @@ def letters_page() -> str:
     return template.substitute(
         reasons="\n".join(_row(reason, remedy_for(reason)) for reason in Reason),
         headers="\n".join(f"| `{each.header}` | {each.says} |" for each in OwnHeader),
+        skips="\n".join(f"| `{each.value}` | {each.says} |" for each in SkipReason),
         essential=_listed(_essential()),
     )
 

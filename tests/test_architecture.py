@@ -69,6 +69,7 @@ LOOPS = {
     "quality_report",
     "quality_watch",
     "replay",
+    "replay_topics",
     "replaying",
     "seams",
     "send",

@@ -83,6 +83,7 @@ def test_what_may_be_asked_again_is_asked_again(
 
     assert len(log.source) == 3
     assert producer.calls.count(call) == 3
+    assert ("abort_transaction" in producer.calls) == (call == "abort_transaction")
 
 
 @pytest.mark.parametrize("call", ["begin_transaction", "produce", "commit_transaction"])
@@ -148,6 +149,15 @@ def test_what_is_too_large_is_named_and_nothing_of_the_transaction_is_there(log:
 
     assert log.source == []
     assert producer.calls[-1] == "abort_transaction"
+
+
+def test_what_was_too_large_before_is_not_held_against_the_next(log: Log) -> None:
+    producer = FakeProducer(log, bytes_max=10)
+    replay = replaying(producer)
+    assert replay.commit(records(1, b"x" * 11)) == TooLarge(frozenset({0}))
+    producer.fail("commit_transaction", ABORTABLE)
+
+    assert replay.commit(records(1)) == Committed()
 
 
 def test_what_the_client_itself_finds_too_large_is_named_as_well(

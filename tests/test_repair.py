@@ -276,8 +276,8 @@ def test_personal_data_is_masked_unless_it_is_asked_for(
 
 def test_what_the_writer_calls_personal_is_masked_as_well() -> None:
     schema = own_schema()
-    for field in schema["fields"]:
-        field |= {"confluent:tags": ["PII"]} if field["name"] == "searchString" else {}
+    field = next(each for each in schema["fields"] if each["name"] == "searchString")
+    field["confluent:tags"] = ["PII"]
     plan = plan_reading(schema)
     preview = Preview(repairs("searchString=hats", schema_for=lambda _: plan), reveal=False)
 

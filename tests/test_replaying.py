@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.dead_letter import iso_time
 from consumer.kafka_replay import Committed, KafkaReplay, TooLarge
 from consumer.letter import Letter, Place
 from consumer.letter_filter import letter_filter
@@ -51,6 +52,7 @@ class Operator:
         self.now, self.waits = 0.0, 0
         self.producer = FakeProducer(log)
         self.advances: list[int] = []
+        self.finished = False
         self.replaying = Replaying(
             letters=log,
             wanted=letter_filter(now_ms=NOW_MS, **options),
@@ -81,12 +83,13 @@ class Operator:
         per_second: float | None = None,
         transactions: Transactions | None = None,
     ) -> Chosen | None:
+        """Decide and act; ``finished`` says whether it came to the end."""
         if transactions is None:
             transactions = self.transactions()
             transactions.take_over()
         chosen = self.replaying.plan(limit=limit, progress=lambda read, about: None)
         if chosen is not None:
-            self.replaying.act(
+            self.finished = self.replaying.act(
                 chosen,
                 transactions=transactions,
                 per_second=per_second,
@@ -111,6 +114,7 @@ def test_every_letter_reaches_the_source_topic_once_in_transactions_of_a_few_hun
     assert operator.producer.transactions == [RECORDS_MAX, RECORDS_MAX, 100]
     assert operator.advances == [500, 1000, 1100]
     assert operator.replaying.replayed == 1100
+    assert operator.finished
 
 
 def test_a_second_run_finds_nothing_and_a_limited_one_goes_on() -> None:
@@ -173,6 +177,7 @@ def test_told_to_stop_it_begins_nothing_more_and_the_next_one_goes_on() -> None:
 
     operator.run(per_second=20)
     assert operator.replaying.replayed == len(log.source) == 20
+    assert not operator.finished
     Operator(log).run()
 
     assert len(log.source) == len(reached(log)) == 50
@@ -191,7 +196,7 @@ def test_a_record_that_is_too_large_keeps_nobody_back() -> None:
 
     operator.run()
 
-    assert len(log.source) == len(reached(log)) == 19
+    assert len(log.source) == len(reached(log)) == operator.replaying.replayed == 19
     assert operator.replaying.skipped == {SkipReason.TOO_LARGE: 1}
     assert operator.replaying.last_skipped == {SkipReason.TOO_LARGE: Place(1, 2)}
 
@@ -268,7 +273,7 @@ def test_marks_are_looked_for_in_all_partitions_and_before_what_is_wanted() -> N
     Operator(log).run()
     log.append(log.letters, second)
 
-    found = Operator(log, partition=[1], since="2025-01-01T00:00:00Z").run()
+    found = Operator(log, partition=[1], since=iso_time(NOW_MS + 1)).run()
 
     assert found is not None
     assert found.skipped == {SkipReason.ALREADY_REPLAYED: 1}

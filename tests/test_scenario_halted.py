@@ -7,8 +7,9 @@ suffers.
 import pytest
 from pydantic import SecretStr
 
-from consumer.model import PixelId
+from consumer.model import PixelId, Reason
 from consumer.parcel_queue import PROBE_EVENTS_MAX
+from consumer.replay_plan import replay_command
 from tests.fakes.dead_letters import header
 from tests.fakes.house import CRM, SHOP, FakeHouse, house
 from tests.fakes.meta import Reply, expired_token, outage
@@ -249,7 +250,8 @@ def test_it_is_spilled_after_a_while_because_a_healthy_destination_waits() -> No
     assert len(home.meta.accepted) + len(set(home.dead_letters.places)) == 1000
     event = "destination recovered; what was spilled waits in the dead letters"
     told = home.lines.named(event)
-    assert told == [{"destination": CRM, "reason": "destination_halted"}]
+    command = replay_command(Reason.DESTINATION_HALTED, CRM)
+    assert told == [{"destination": CRM, "command": command}]
 
 
 def test_the_oldest_events_are_spilled_first() -> None:
