@@ -255,6 +255,16 @@ def test_a_change_names_fields_and_knows_what_is_personal() -> None:
     assert "x@y.de" not in repr(changes)
 
 
+def test_what_we_or_the_writer_call_personal_is_personal() -> None:
+    _, by_us = after("user.mail=x@y.de", schema=THEIRS, event=THEIR_EVENT)
+    schema = event_schema()
+    field = next(each for each in schema["fields"] if each["name"] == "searchString")
+    field["confluent:tags"] = ["PII"]
+    _, by_them = after("searchString=x", schema=schema)
+
+    assert [change.personal for change in (*by_us, *by_them)] == [True, True]
+
+
 def test_an_edit_that_changes_nothing_is_none() -> None:
     _, changes = after("eventName=Purchase", "items[0].price=1.50", "customData.color=red")
 

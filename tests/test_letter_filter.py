@@ -132,3 +132,19 @@ def test_a_mistake_is_told_with_the_nearest_name(options: Any, sentence: str) ->
 def test_every_reason_and_stage_can_be_asked_for() -> None:
     assert a_filter(reason=[each.value for each in Reason]).reasons == frozenset(Reason)
     assert a_filter(stage=[each.value for each in Stage]).stages == frozenset(Stage)
+
+
+@pytest.mark.parametrize(
+    ("options", "one"),
+    [
+        ({}, False),
+        ({"event_id": ["a"]}, True),
+        ({"event_id": ["a", "b"]}, False),
+        ({"partition": [1], "offset": ["4"]}, True),
+        ({"partition": [1], "offset": ["4-5"]}, False),
+        ({"partition": [1, 2], "offset": ["4"]}, False),
+        ({"offset": ["4"]}, False),
+    ],
+)
+def test_one_event_is_meant_by_its_id_or_its_place(options: dict[str, Any], one: bool) -> None:
+    assert a_filter(**options).means_one == one

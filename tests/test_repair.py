@@ -162,7 +162,10 @@ def test_another_destination_keeps_the_event_id_and_the_origin() -> None:
 
 
 def test_an_edited_time_is_the_one_by_which_the_letter_expires() -> None:
-    new = repaired(a_purchase(), f"eventTime={NOW_MS + 5}", "eventName=Lead")
+    letter = letter_of(event_value(FIELDS, schema_id=SCHEMA_ID), reason=Reason.REFUSED_BY_META)
+    assert letter.expires_at_ms is not None
+
+    new = repaired(letter, f"eventTime={NOW_MS + 5}", "eventName=Lead")
 
     assert (new.event_time_ms, new.expires_at_ms) == (NOW_MS + 5, None)
     assert new.event_name == "Lead"
@@ -269,6 +272,18 @@ def test_personal_data_is_masked_unless_it_is_asked_for(
     assert masked in hidden
     assert EMAIL not in hidden
     assert revealed in shown
+
+
+def test_what_the_writer_calls_personal_is_masked_as_well() -> None:
+    schema = own_schema()
+    field = next(each for each in schema["fields"] if each["name"] == "searchString")
+    field["confluent:tags"] = ["PII"]
+    plan = plan_reading(schema)
+    preview = Preview(repairs("searchString=hats", schema_for=lambda _: plan), reveal=False)
+
+    preview.repair(a_purchase())
+
+    assert list(preview.lines()) == ['0:7  searchString: none → "(masked)"']
 
 
 def test_what_is_unfit_is_counted_by_its_sentence_and_skipped() -> None:
