@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 HASHED := --require-hashes --only-binary :all:
-# Tests on the real Kafka wait more than they work, so one process more than cores is not too much.
+# Tests on the real Kafka wait more than they work, so more processes than two cores are not too many.
 WORKERS ?= 3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 

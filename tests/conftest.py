@@ -10,11 +10,9 @@ _TELLING = "told"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a broker stays in one process, and so does a file: fixtures are made once."""
+    """The tests of a file stay in one process, which has a broker of its own if any needs one."""
     for item in items:
-        shares_broker = "kafka" in getattr(item, "fixturenames", ())
-        group = "the shared broker" if shares_broker else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture

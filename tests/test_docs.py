@@ -100,3 +100,12 @@ def test_every_room_of_the_package_is_on_the_map_or_named_by_one_that_is() -> No
     }
 
     assert rooms - on_the_map - named == set()
+
+
+def test_every_test_that_the_guarantees_name_exists() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/guarantees.md").read_text(encoding="utf-8"))
+    files = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    there = {name for text in files for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
+
+    assert len(named) > 20
+    assert [name for name in named if name not in there] == []
