@@ -262,7 +262,8 @@ def test_the_commands_of_the_page_name_services_that_exist() -> None:
 
 def test_the_pages_way_to_a_real_pixel_works(tmp_path: Path) -> None:
     compose = needed("docker-compose")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE_PATH.read_text("utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE_PATH.read_text("utf-8"), re.M | re.S)
+    (block,) = [block for block in blocks if block.startswith("services:")]
     override, token = tmp_path / "override.yml", tmp_path / "access_token.txt"
     override.write_text(block, encoding="utf-8")
     token.write_text("a-token-of-a-test\n", encoding="utf-8")
