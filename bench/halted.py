@@ -6,8 +6,9 @@ On the real Kafka, one consumer with the settings that we ship, but that spillin
 seconds and the limit of records in flight is 5,000, so that the hold is soon over. ``mixed``: every
 partition carries all five, and counted is from when spilling began. ``own``: each pixel has a
 partition of its own. With and without take turns, and what is compared are events that Meta took
-of the four others in a second: from their first 10 % to their last. Exit 1 when a ratio is below
-0.9.
+of the four others, from their first 10 % to their last: in a second, and in a second of the
+consumer's CPU time, which a busy machine disturbs less. Exit 1 when both ratios of a layout are
+below 0.9.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench.real_kafka import PARTITIONS, Rig, rig
+from bench.real_kafka import PARTITIONS, Rig, cpu_seconds, rig
 from tests.integration import Running
 
 PIXELS = [f"{number}729525464415281" for number in range(1, 6)]
@@ -28,13 +29,20 @@ STALLED_SECONDS = 120.0
 SPILLING = "spilling a halted destination into the dead letters"
 
 
+class Rate(NamedTuple):
+    """Events of the four others in a second, and in a second of CPU time."""
+
+    by_clock: float
+    by_cpu: float
+
+
 class Row(NamedTuple):
-    """Events of the four others in a second, medians of the rounds."""
+    """Medians of the rounds; ratios are taken within a round."""
 
     layout: str
-    well: float
-    one_halted: float
-    ratio: float
+    well: Rate
+    one_halted: Rate
+    ratio: Rate
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,12 +53,13 @@ def main(arguments: Sequence[str]) -> int:
     if asked.json:
         sys.stdout.write(f"{json.dumps([row._asdict() for row in rows])}\n")
     else:
-        sys.stdout.write("layout    well  one halted  ratio\n")
-        for row in rows:
+        sys.stdout.write("layout   well  one halted  ratio   by CPU: well  one halted  ratio\n")
+        for layout, well, halted, ratio in rows:
             sys.stdout.write(
-                f"{row.layout:6} {row.well:7.0f}  {row.one_halted:10.0f}  {row.ratio:5.2f}\n"
+                f"{layout:6} {well.by_clock:6.0f} {halted.by_clock:11.0f} {ratio.by_clock:6.2f}"
+                f"{well.by_cpu:15.0f} {halted.by_cpu:11.0f} {ratio.by_cpu:6.2f}\n"
             )
-    return 1 if any(row.ratio < RATIO_MIN for row in rows) else 0
+    return 1 if any(max(row.ratio) < RATIO_MIN for row in rows) else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -70,16 +79,23 @@ def _measured(stage: Rig, layout: str, events: int, rounds: int) -> Row:
     else:
         everybody = [template for several in zip(*templates, strict=True) for template in several]
         stage.publish(topic, everybody, range(events * len(PIXELS)), list(range(PARTITIONS)))
-    well: list[float] = []
-    halted: list[float] = []
+    well: list[Rate] = []
+    halted: list[Rate] = []
     for _ in range(rounds):
         well.append(_rate(stage, topic, events, halted=False, spilling=False))
         halted.append(_rate(stage, topic, events, halted=True, spilling=layout == "mixed"))
-    ratio = median(bad / good for bad, good in zip(halted, well, strict=True))
-    return Row(layout, round(median(well)), round(median(halted)), round(ratio, 3))
+    ratios = [
+        Rate(bad.by_clock / good.by_clock, bad.by_cpu / good.by_cpu)
+        for bad, good in zip(halted, well, strict=True)
+    ]
+    return Row(layout, _median(well), _median(halted), _median(ratios))
 
 
-def _rate(stage: Rig, topic: str, events: int, *, halted: bool, spilling: bool) -> float:
+def _median(rates: Sequence[Rate]) -> Rate:
+    return Rate(*(round(median(each), 3) for each in zip(*rates, strict=True)))
+
+
+def _rate(stage: Rig, topic: str, events: int, *, halted: bool, spilling: bool) -> Rate:
     """One consumer works the backlog off, up to the last tenth."""
     stage.meta(halted=[HALTED] if halted else [])
     before = _others(stage)
@@ -91,13 +107,14 @@ def _rate(stage: Rig, topic: str, events: int, *, halted: bool, spilling: bool) 
         start = max(total // 10, _others(stage) - before + 1)
         began = _when(stage, running, before + start)
         ended = _when(stage, running, before + total * 9 // 10)
-        return (total * 9 // 10 - start) / (ended - began)
+        taken = total * 9 // 10 - start
+        return Rate(*(taken / (end - begin) for begin, end in zip(began, ended, strict=True)))
 
 
-def _when(stage: Rig, running: Running, events: int) -> float:
-    """The moment at which Meta has taken so many of the others."""
+def _when(stage: Rig, running: Running, events: int) -> tuple[float, float]:
+    """The moment at which Meta has taken so many of the others, by the clock and by CPU time."""
     running.wait_until(lambda: _others(stage) >= events, STALLED_SECONDS, f"{events} events")
-    return time.monotonic()
+    return time.monotonic(), cpu_seconds(running)
 
 
 def _others(stage: Rig) -> int:

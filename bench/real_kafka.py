@@ -4,6 +4,7 @@ Each party but the schema registry is a process of its own, and ends with this o
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -191,6 +192,12 @@ def usage(process: Running) -> Usage:
         if name in ("VmRSS", "RssAnon")
     }
     return Usage(kilobytes["VmRSS"] / 1024, kilobytes["RssAnon"] / 1024)
+
+
+def cpu_seconds(process: Running) -> float:
+    """What it has used so far, in all its threads."""
+    stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def metrics_of(process: Running) -> Metrics:
