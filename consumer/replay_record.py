@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from consumer.dead_letter import PREFIX, OwnHeader, iso_time
+from consumer.dead_letter import PREFIX, OwnHeader
+from consumer.iso_time import iso_time
 from consumer.letter import Letter, Mark, Place
 from consumer.model import Header, Record
 from consumer.origin import origin_of
