@@ -18,7 +18,8 @@ TIME_CHARACTERS_MAX = 40
 
 
 class Place(NamedTuple):
-    """Where a record lies in the dead-letter topic."""
+    """Where a record lies in its topic, which for letters is always the one: ``model.Place`` names
+    the topic as well."""
 
     partition: int
     offset: int

@@ -12,8 +12,6 @@ from consumer.graph_answers import Item
 from consumer.iso_time import ms_of_iso
 
 HOUR_SECONDS = 3600
-DAYS_MAX = 7
-"""How far back Meta keeps them."""
 
 
 class Cell(NamedTuple):

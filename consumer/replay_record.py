@@ -73,7 +73,7 @@ def last_topic(letter: Letter) -> str | None:
 
 
 def value_place(letter: Letter) -> tuple[str, Place] | None:
-    """Topic and place of the record that a dead letter by reference is about."""
+    """Topic, and place in it, of the record that a dead letter by reference is about."""
     if letter.source is not None:
         (topic, partition), offset = letter.source
         return topic, Place(partition, offset)
