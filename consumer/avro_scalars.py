@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from consumer.avro_kinds import Decimals, Misfit, Primitive
-from consumer.dead_letter import ms_of_iso
+from consumer.iso_time import ms_of_iso
 
 EXACT_MAX = 2**53
 """Beyond it many a reader of JSON rounds whole numbers."""

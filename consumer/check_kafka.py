@@ -4,7 +4,7 @@ Asks with the consumer's connection, and for the dead letters with the producer'
 nothing: no topic comes into being by being asked for, and the group is not joined.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from consumer.check_topics import (
     topic_state,
 )
 from consumer.finding import Finding, failed, ok, skipped
-from consumer.librdkafka_properties import SHARED
+from consumer.kafka_settings import connection_only
 from consumer.replay_access import Permission, replay_access, transactional_id
 from consumer.sealing_keys import KeyFileMistake, read_keys
 from consumer.settings import Settings, SettingsError
@@ -35,7 +35,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         example = "KAFKA_BOOTSTRAP_SERVERS=localhost:9092"
         yield failed("brokers", str(error), f"Name the brokers, for example {example}.")
         return
-    reading, writing = map(_connection, (settings.kafka_consumer, settings.kafka_producer))
+    reading, writing = map(connection_only, (settings.kafka_consumer, settings.kafka_producer))
     source = Brokers(reading)
     finding = source.finding("brokers")
     yield finding
@@ -150,15 +150,6 @@ def _check_group(brokers: Brokers, settings: Settings, partitions: list[int]) ->
         yield skipped("offsets", f"the topic's offsets could not be asked for: {ends.told}", "")
     else:
         yield offsets_kept(topic, ends)
-
-
-def _connection(configuration: Mapping[str, str]) -> dict[str, str]:
-    """What makes the connection, without what only a consumer or a producer needs."""
-    return {
-        name: value
-        for name, value in configuration.items()
-        if name in SHARED and name != "message.max.bytes"  # differs, and says nothing of it
-    }
 
 
 def _allows(operations: Collection[Enum] | None, operation: AclOperation) -> bool:

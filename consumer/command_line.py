@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
+from consumer.iso_time import ms_of_iso
 from consumer.settings import Settings, SettingsError, load_settings
 
 SettingsFile = Annotated[
@@ -66,11 +66,9 @@ def moment_ms(now: str | None) -> int:
     """``--now`` as wall-clock milliseconds; the present when it is not given."""
     if now is None:
         return time.time_ns() // 1_000_000
-    try:
-        moment = datetime.fromisoformat(now)
-    except ValueError:
+    if (found := ms_of_iso(now)) is None:
         refuse("--now must be ISO 8601, such as 2026-11-22T12:00:00Z")
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return found
 
 
 @contextmanager

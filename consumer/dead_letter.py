@@ -7,10 +7,10 @@ by reference: its headers say where the record stands, and nothing of it is copi
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
+from consumer.iso_time import iso_time
 from consumer.model import Header, MetaError, Reason, Record, Rejected, Stage
 from consumer.origin import (
     EVENT_ID,
@@ -120,30 +120,6 @@ def masked(text: str | None) -> str:
     if _LIKE_A_PHONE.fullmatch(text) and 7 <= digits <= 15 and (digits < len(text) or digits >= 10):
         return MASKED
     return text
-
-
-def iso_time(milliseconds: int | None) -> str:
-    """ISO 8601 in UTC with milliseconds; empty for None or a time that no calendar has."""
-    if milliseconds is None:
-        return ""
-    try:
-        moment = _EPOCH + milliseconds * _MS  # through a float a millisecond may get lost
-    except OverflowError:
-        return ""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def ms_of_iso(text: str) -> int | None:
-    """Milliseconds since the epoch of an ISO 8601 time, UTC unless it says otherwise."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MS
-    except (OverflowError, ValueError):
-        return None
-
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MS = timedelta(milliseconds=1)
 
 
 def _essential(rejected: Rejected) -> Iterator[tuple[OwnHeader, str]]:

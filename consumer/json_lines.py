@@ -7,13 +7,13 @@ object; optional fields may be absent.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from typing import IO, Any, NamedTuple
 
 import orjson
 
 from consumer.decode import event_time_ms
+from consumer.iso_time import ms_of_iso
 from consumer.schema_plan import event_schema
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
@@ -214,10 +214,5 @@ def _time(value: Any) -> int | Mistake | None:
         return int(milliseconds) if abs(milliseconds) < 10**15 else mistake
     if not isinstance(value, str):
         return mistake
-    try:
-        moment = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return mistake
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    found = ms_of_iso(value.strip())
+    return mistake if found is None else found

@@ -78,6 +78,15 @@ def consumer_configuration(variables: Mapping[str, str], group_id: str) -> dict[
     return _overlay(_overlay(defaults, given), CONSUMER_FIXED | {"group.id": group_id})
 
 
+def connection_only(configuration: Mapping[str, str]) -> dict[str, str]:
+    """What makes the connection, without what only a consumer or a producer needs."""
+    return {
+        name: value
+        for name, value in configuration.items()
+        if name in SHARED and name != "message.max.bytes"  # differs, and says nothing of it
+    }
+
+
 def without_membership(configuration: Mapping[str, str]) -> dict[str, str]:
     """A consumer's configuration for a client that looks on and never joins the group."""
     return {name: value for name, value in configuration.items() if name not in _MEMBERSHIP}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from consumer.dead_letter import OwnHeader, ms_of_iso
+from consumer.dead_letter import OwnHeader
+from consumer.iso_time import ms_of_iso
 from consumer.model import Header, Origin, Reason, Record, Stage, TopicPartition
 from consumer.origin import MASKED, header_origin, is_whole, text_header
 
@@ -17,7 +18,8 @@ TIME_CHARACTERS_MAX = 40
 
 
 class Place(NamedTuple):
-    """Where a record lies in the dead-letter topic."""
+    """Where a record lies in its topic, which for letters is always the one: ``model.Place`` names
+    the topic as well."""
 
     partition: int
     offset: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
-from consumer.dead_letter import ms_of_iso
+from consumer.iso_time import ms_of_iso
 from consumer.letter import Foreign, Letter
 from consumer.model import Reason, Stage
 from consumer.replayable import obstacle_of

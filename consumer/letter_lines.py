@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from consumer.dead_letter import iso_time
 from consumer.finding import printable
+from consumer.iso_time import iso_time
 from consumer.judge import mask
 from consumer.letter import Foreign, Letter
 from consumer.letter_stats import code_of

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from consumer.dead_letter import PREFIX, iso_time
+from consumer.dead_letter import PREFIX
 from consumer.decode import NeedsSchema, SchemaFor, decode
 from consumer.finding import printable
+from consumer.iso_time import iso_time
 from consumer.judge import mask
 from consumer.letter import Foreign, Letter, StillSealed, Unseal, opened
 from consumer.letter_lines import letter_json

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumer.dead_letter import iso_time
+from consumer.iso_time import iso_time
 from consumer.letter import Foreign, Letter
 from consumer.replayable import Obstacle, Replays, next_hash, obstacle_of, replay_until_ms
 

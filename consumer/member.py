@@ -21,12 +21,12 @@ from consumer.assembly import (
     senders_from,
 )
 from consumer.clock import SystemClock
-from consumer.dead_letter import iso_time
 from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.graph_versions import day_of, outlook
 from consumer.inquiries import Inquiries
+from consumer.iso_time import iso_time
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials

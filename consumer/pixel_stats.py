@@ -6,14 +6,12 @@ an answer looks like is known from public reports, not from that page.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from consumer.graph_answers import Item
+from consumer.iso_time import ms_of_iso
 
 HOUR_SECONDS = 3600
-DAYS_MAX = 7
-"""How far back Meta keeps them."""
 
 
 class Cell(NamedTuple):
@@ -72,12 +70,8 @@ def _hour(text: Any) -> int | None:
     """``2026-11-22T12:00:00+0000``; a time without a zone is UTC."""
     if not isinstance(text, str):
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp()) // HOUR_SECONDS * HOUR_SECONDS
+    found = ms_of_iso(text)
+    return None if found is None else found // 1000 // HOUR_SECONDS * HOUR_SECONDS
 
 
 def _after(paging: Any) -> str | None:

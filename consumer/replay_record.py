@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from consumer.dead_letter import PREFIX, OwnHeader, iso_time
+from consumer.dead_letter import PREFIX, OwnHeader
+from consumer.iso_time import iso_time
 from consumer.letter import Letter, Mark, Place
 from consumer.model import Header, Record
 from consumer.origin import origin_of
@@ -72,7 +73,7 @@ def last_topic(letter: Letter) -> str | None:
 
 
 def value_place(letter: Letter) -> tuple[str, Place] | None:
-    """Topic and place of the record that a dead letter by reference is about."""
+    """Topic, and place in it, of the record that a dead letter by reference is about."""
     if letter.source is not None:
         (topic, partition), offset = letter.source
         return topic, Place(partition, offset)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consumer.check_brokers import Brokers, Refusal
 from consumer.clock import SystemClock
 from consumer.kafka_replay import ReplayBroken
-from consumer.librdkafka_properties import SHARED
+from consumer.kafka_settings import connection_only
 from consumer.settings import Settings
 
 SETTLE_SECONDS = 75.0
@@ -40,9 +40,7 @@ def replay_topics(settings: Settings, *, to_topic: str | None) -> ReplayTopics:
     topic, letters_topic = to_topic or settings.topic, settings.dlq_topic
     if topic == letters_topic:
         raise ReplayRefused("--to-topic must be another topic than that of the dead letters")
-    connection = {name: value for name, value in settings.kafka_producer.items() if name in SHARED}
-    connection.pop("message.max.bytes", None)
-    brokers = Brokers(connection)
+    brokers = Brokers(connection_only(settings.kafka_producer))
     finding = brokers.finding("brokers")
     if not brokers.answered:
         raise ReplayFailed(finding.told)

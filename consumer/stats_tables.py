@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from consumer.dead_letter import iso_time
 from consumer.finding import printable
+from consumer.iso_time import iso_time
 from consumer.letter_stats import LetterStats, ranked
 from consumer.replayable import Obstacle
 from consumer.text_tables import Look, bar, counted, new_table, paragraph, rendered, styled

@@ -7,34 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letter import DeadLetter, OwnHeader, dead_letter, iso_time, masked
+from consumer.dead_letter import DeadLetter, OwnHeader, dead_letter, masked
+from consumer.iso_time import iso_time
 from consumer.model import Header, MetaError, Origin, PixelId, Reason, Record, Rejected, Stage
 from consumer.origin import MASKED, event_id_of, header_event_id, origin_of, text_header
+from tests.fakes import letters
 from tests.fakes.events import NOW_MS, PIXEL, TOPIC, a_record
 
-REFUSED = Rejected(
-    record=a_record(partition=3, offset=42, headers=(("traceparent", b"00-ab"),)),
-    reason=Reason.REFUSED_BY_META,
-    detail="Meta refuses this event",
-    destination=PixelId(PIXEL),
-    event_name="Purchase",
-    event_id="order_1",
-    event_time_ms=NOW_MS,
-    expires_at_ms=NOW_MS + 1,
-    error=MetaError(
-        http_status=400,
-        code=100,
-        subcode=2804003,
-        title="Event Timestamp Too Old",
-        message="too far in the past",
-        trace_id="Atrace",
-    ),
-    attempts=3,
-    first_sent_at_ms=NOW_MS + 2,
-    maybe_delivered=True,
-    batch_id="m-7",
-    request_id="m-7.3",
-)
+REFUSED = letters.rejected(event_time_ms=NOW_MS, expires_at_ms=NOW_MS + 1)
 UNDECODABLE = Rejected(
     record=a_record(partition=3, offset=42),
     reason=Reason.UNDECODABLE,
@@ -313,21 +293,6 @@ def test_ordinary_names_and_ids_are_not_masked(text: str) -> None:
 
 def test_nothing_to_mask_is_empty() -> None:
     assert (masked(None), masked("")) == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "text"),
-    [
-        (0, "1970-01-01T00:00:00.000Z"),
-        (NOW_MS + 7, "2025-10-09T08:53:20.007Z"),
-        (-1, "1969-12-31T23:59:59.999Z"),
-        (None, ""),
-        (10**18, ""),
-        (-(10**18), ""),
-    ],
-)
-def test_times_are_iso_8601_in_utc_with_milliseconds(milliseconds: int | None, text: str) -> None:
-    assert iso_time(milliseconds) == text
 
 
 def test_a_dead_letter_shows_nothing_of_its_contents() -> None:

@@ -40,7 +40,7 @@ def producer(log: Log) -> FakeProducer:
 def replaying(producer: FakeProducer, hurried: Callable[[], bool] = lambda: False) -> KafkaReplay:
     found = KafkaReplay(
         producer=producer,
-        transactional_id="conversions.replay.c.dlq",
+        transactional_id="conversions-replay-c-dlq",
         topic=TOPIC,
         letters_topic=DLQ_TOPIC,
         hurried=hurried,
@@ -185,7 +185,7 @@ def test_told_twice_to_stop_it_waits_for_nothing(log: Log, producer: FakeProduce
     [
         (
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-            "WRITE and DESCRIBE on transactional id conversions.replay.c.dlq",
+            "WRITE and DESCRIBE on transactional id conversions-replay-c-dlq",
         ),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, f"WRITE on {TOPIC} and {DLQ_TOPIC}"),
         (KafkaError.TRANSACTION_COORDINATOR_FENCED, "TRANSACTION_COORDINATOR_FENCED"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letter import OwnHeader, iso_time, ms_of_iso
+from consumer.dead_letter import OwnHeader
 from consumer.letter import (
     Family,
     Foreign,
@@ -276,27 +276,3 @@ def test_whatever_lies_in_the_topic_is_read(
         assert (found.key, found.value, found.headers) == (b"key", value, headers)
     has_reason = any(name == "conversions.reason" and raw for name, raw in headers)
     assert has_reason or isinstance(found, Foreign | Marker)
-
-
-@given(st.integers(-(10**13), 2 * 10**14))
-def test_a_time_survives_its_text(milliseconds: int) -> None:
-    assert ms_of_iso(iso_time(milliseconds)) == milliseconds
-
-
-@pytest.mark.parametrize(
-    ("text", "milliseconds"),
-    [
-        ("1970-01-01", 0),
-        ("1970-01-01T00:00:01", 1000),
-        ("1970-01-01T01:00:00+01:00", 0),
-        ("", None),
-        ("soon", None),
-        ("0001-01-01T00:00:00+23:59", None),
-    ],
-)
-def test_times_are_read_in_utc_unless_they_say_otherwise(
-    text: str, milliseconds: int | None
-) -> None:
-    found = ms_of_iso(text)
-
-    assert found == milliseconds or (milliseconds is None and (found or 0) < -(10**13))

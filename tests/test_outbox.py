@@ -346,7 +346,7 @@ def test_an_answer_that_comes_during_a_throttle_does_not_shorten_it(late: Verdic
 
 
 @pytest.mark.parametrize(
-    "late", [TIMED_OUT, ACCEPTED, REFUSED], ids=lambda verdict: type(verdict).__name__
+    "late", [TIMED_OUT, ACCEPTED, REFUSED, NO_TOKEN], ids=lambda verdict: type(verdict).__name__
 )
 def test_a_late_answer_does_not_let_a_nudge_end_a_throttle(late: Verdict) -> None:
     box = outbox(requests_max=2)
@@ -1468,17 +1468,6 @@ def test_a_probe_long_after_the_halt_dead_letters_nothing_either() -> None:
 
     assert len(list(box.waiting())) == 40
     assert box.halted is not None
-
-
-def test_a_nudge_does_not_shorten_a_throttle_that_a_halt_fell_into() -> None:
-    box = outbox(requests_max=2)
-    for n in range(2):
-        box.offer(a_batch(some_events(1), batch_id=str(n)))
-    a, b = sent(box)
-    box.answered(a.request_id, throttled(600), 0.0)
-    box.answered(b.request_id, NO_TOKEN, 0.0)
-    box.nudge(1.0)
-    assert sent(box, 1.0) == []
 
 
 def test_what_is_accepted_late_ends_a_halt_but_not_a_throttle() -> None:

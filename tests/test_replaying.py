@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.dead_letter import iso_time
+from consumer.iso_time import iso_time
 from consumer.kafka_replay import Committed, KafkaReplay, TooLarge
 from consumer.letter import Letter, Place
 from consumer.letter_filter import letter_filter

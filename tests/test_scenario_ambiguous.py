@@ -10,7 +10,7 @@ from collections import deque
 import orjson
 import pytest
 
-from consumer.dead_letter import iso_time
+from consumer.iso_time import iso_time
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import Retry, RetryCause
 from tests.fakes.dead_letters import header, place_of
