@@ -110,6 +110,15 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     return DeadLetter(record.key, record.value, headers, failed_at_ms)
 
 
+def sent_before_ms(record: Record) -> int | None:
+    """When a replayed record was first sent, if Meta may have counted it then: wall-clock
+    milliseconds. None for every other record."""
+    if not record.headers:
+        return None
+    text = text_header(record, OwnHeader.FIRST_SENT_AT.header)
+    return None if text is None else ms_of_iso(text)
+
+
 def masked(text: str | None) -> str:
     """A name or id for headers, logs and labels, unless it looks like a person's."""
     if not text:
@@ -160,6 +169,10 @@ def _essential(rejected: Rejected) -> Iterator[tuple[OwnHeader, str]]:
         yield OwnHeader.REPLAYS, replays
     if rejected.reason is Reason.SKIPPED_BY_OPERATOR:
         yield OwnHeader.BY_REFERENCE, "true"
+    if rejected.maybe_delivered:
+        # Without them it could be replayed when Meta has forgotten that it counted it.
+        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+        yield OwnHeader.MAYBE_DELIVERED, "true"
 
 
 def _trace_id(rejected: Rejected) -> str:
@@ -189,10 +202,9 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader,
     yield OwnHeader.FAILED_AT, iso_time(failed_at_ms)
     if rejected.attempts:
         yield OwnHeader.ATTEMPTS, str(rejected.attempts)
-    if rejected.attempts or rejected.maybe_delivered:
-        # What was given back to Kafka begins to count its attempts anew, and was sent all the same.
-        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
-        yield OwnHeader.MAYBE_DELIVERED, str(rejected.maybe_delivered).lower()
+        if not rejected.maybe_delivered:
+            yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+            yield OwnHeader.MAYBE_DELIVERED, "false"
 
 
 def _connect(rejected: Rejected) -> Iterator[tuple[str, str]]:

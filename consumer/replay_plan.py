@@ -6,7 +6,7 @@ Several dead letters with the same mark, which a crash can leave, are one.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -95,6 +95,13 @@ class Rules:
                 return Skipped(SkipReason.VALUE_GONE, "")
             case _:
                 return None
+
+    def settled(self, letter: Letter) -> Letter:
+        """What is to be sent even if Meta counts it twice: as if it had never been sent, for the
+        consumer would turn it away."""
+        if not self.accept_duplicates:
+            return letter
+        return replace(letter, maybe_delivered=False, first_sent_at_ms=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Completion(NamedTuple):
         repaired = self.repair(full)
         if isinstance(repaired, Skipped):
             return repaired
-        return self.rules.late(repaired, now_ms=now_ms) or repaired
+        return self.rules.late(repaired, now_ms=now_ms) or self.rules.settled(repaired)
 
     def _refilled(self, letter: Letter) -> Letter | None:
         place = value_place(letter)

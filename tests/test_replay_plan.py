@@ -76,6 +76,14 @@ def test_what_meta_may_have_counted_and_forgotten_is_replayed_only_if_that_is_ac
     assert found is (None if accept else SkipReason.MAYBE_DELIVERED)
 
 
+def test_of_what_is_sent_at_any_price_the_consumer_is_not_told_when_it_was_sent_before() -> None:
+    letter = letter_at(1, maybe_delivered=True, first_sent_at_ms=NOW_MS)
+    accepting = replace(RULES, accept_duplicates=True)
+
+    assert RULES.settled(letter) is letter
+    assert not accepting.settled(letter).maybe_delivered
+
+
 @pytest.mark.parametrize(("replays", "skip"), [(2, None), (3, SkipReason.TOO_MANY_REPLAYS)])
 def test_what_came_back_often_enough_is_left(replays: int, skip: SkipReason | None) -> None:
     assert judged(letter_at(1, replays=replays)) is skip
