@@ -78,7 +78,7 @@ def replay(
         unseal = unsealing(settings)
     wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)
     try:
-        with repairing(settings, wanted, wishes) as repair, refusing(ReplayRefused, KafkaRefuses):
+        with repairing(settings, wanted, wishes) as editing, refusing(ReplayRefused, KafkaRefuses):
             order = ReplayOrder(
                 wanted=wanted,
                 now_ms=now_ms,
@@ -89,7 +89,7 @@ def replay(
                 max_replays=max_replays,
                 again=again,
                 accept_duplicates=accept_duplicates,
-                repair=repair,
+                repair=editing.repair,
                 unseal=unseal,
             )
             with told_to_stop() as signals, Bars() as bars:
@@ -98,7 +98,7 @@ def replay(
         _complain(str(error))
         raise typer.Exit(1) from None
     _tell(outcome, as_json=as_json)
-    raise typer.Exit(0 if outcome.is_fine else 1)
+    raise typer.Exit(0 if outcome.is_fine and editing.is_fine() else 1)
 
 
 class _Watching(NamedTuple):

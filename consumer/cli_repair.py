@@ -1,6 +1,6 @@
 """The options of ``conversions dlq replay`` that edit the events on their way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, NamedTuple
 
@@ -47,8 +47,15 @@ class Wishes(NamedTuple):
     reveal: bool
 
 
+class Editing(NamedTuple):
+    """What edits each letter, and whether the schemas could be asked for all of them."""
+
+    repair: Repair
+    is_fine: Callable[[], bool]
+
+
 @contextmanager
-def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Iterator[Repair]:
+def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Iterator[Editing]:
     """What edits each letter; afterwards it is told on stderr what that did to the first ones.
 
     Leaves with exit code 2 when it cannot be meant so.
@@ -67,7 +74,7 @@ def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Itera
             "--as-new-event is for one event: name it by --event-id, or --partition and --offset"
         )
     if not edits and not wishes.as_new_event:
-        yield unchanged
+        yield Editing(unchanged, lambda: True)
         return
     with ExitStack() as stack:
         with refusing(ValueError):  # a local schema that is none
@@ -75,7 +82,7 @@ def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Itera
         with refusing(EditError):
             repairs = Repairs(edits, as_new_event=wishes.as_new_event, schema_for=schemas)
         preview = Preview(repairs, reveal=wishes.reveal)
-        yield preview.repair
+        yield Editing(preview.repair, lambda: schemas.trouble is None)
     if schemas.trouble is not None:
         typer.echo(
             f"conversions: the schema registry does not answer ({schemas.trouble})", err=True

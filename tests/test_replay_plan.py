@@ -6,7 +6,7 @@ import pytest
 
 from consumer.letter import Foreign, Letter, Marker, Place, read_letter
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
-from consumer.replay_plan import Chosen, Plan, Rules, Skipped, SkipReason, unchanged
+from consumer.replay_plan import Chosen, Rules, Skipped, SkipReason, unchanged
 from tests.fakes.events import DAY_MS, NOW_MS, TOPIC, a_record
 from tests.fakes.letters import a_foreign, a_letter, a_mark
 
@@ -32,7 +32,7 @@ def planned(
     limit: int | None = None,
     skips: dict[int, SkipReason] | None = None,
 ) -> Chosen:
-    plan = Plan(again=again)
+    plan = replace(RULES, again=again).plan(now_ms=NOW_MS)
 
     def judge(letter: Letter) -> Letter | Skipped:
         reason = (skips or {}).get(letter.place.offset)
@@ -110,6 +110,24 @@ def test_each_letter_is_planned_once_and_marks_before_or_behind_it_count() -> No
 
 def test_again_forgets_the_marks() -> None:
     assert planned(letter_at(1), mark_of(1), again=True).offsets == {0: {1}}
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_again_sends_nothing_that_was_replayed_so_long_ago_that_meta_counts_it_anew(
+    accept: bool,
+) -> None:
+    rules = replace(RULES, again=True, accept_duplicates=accept)
+
+    def chosen(now_ms: int) -> Chosen:
+        plan = rules.plan(now_ms=now_ms)
+        plan.add(letter_at(1), lambda letter: letter)
+        plan.note(mark_of(1))  # of NOW_MS
+        return plan.chosen(limit=None)
+
+    assert chosen(NOW_MS + AMBIGUOUS_MS_MAX - 1).planned == 1
+    late = chosen(NOW_MS + AMBIGUOUS_MS_MAX)
+    assert late.planned == accept
+    assert late.skipped == ({} if accept else {SkipReason.MAYBE_DELIVERED: 1})
 
 
 def test_a_letter_that_came_back_is_another_one() -> None:
