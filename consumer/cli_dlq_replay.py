@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -18,6 +18,7 @@ from consumer.cli_repair import (
     repairing,
 )
 from consumer.command_line import JsonOutput, SettingsFile, refuse, refusing, settings_from
+from consumer.letter import Place
 from consumer.letter_filter import LetterFilter
 from consumer.settings import SettingsError
 
@@ -93,7 +94,7 @@ def replay(
                 unseal=unseal,
             )
             with told_to_stop() as signals, Bars() as bars:
-                outcome = run(settings, order, _Watching(signals, bars.show))
+                outcome = run(settings, order, _Watching(signals, bars.show, editing.only))
     except (ReplayFailed, TopicUnreadable) as error:
         _complain(str(error))
         raise typer.Exit(1) from None
@@ -106,6 +107,7 @@ class _Watching(NamedTuple):
 
     signals: list[int]
     show: Callable[[str, int, int], None]
+    chosen: Callable[[Container[Place]], None]
 
     def stops(self) -> int:
         """How many signals came."""

@@ -16,7 +16,7 @@ from consumer.edits import EditError, read_edits
 from consumer.encode import EventEncoder
 from consumer.export_lines import exported, provenance_of
 from consumer.json_lines import Line, read_line
-from consumer.letter import Letter
+from consumer.letter import Letter, Place
 from consumer.model import Event, Reason, Record
 from consumer.publish_lines import Bad, Encoders, Sound, check_lines
 from consumer.repair import Repaired, Repairs, Unfit, WholeEvents
@@ -250,6 +250,16 @@ def test_the_preview_shows_before_and_after_of_the_first_three() -> None:
         for offset in range(3)
         for line in (f'0:{offset}  currency: none → "EUR"', f"0:{offset}  value: 42.5 → 1.0")
     ]
+
+
+def test_what_is_not_replayed_is_not_told_to_change() -> None:
+    preview = Preview(repairs("currency=EUR"), reveal=False)
+    for offset in range(9):
+        preview.repair(a_letter(record=a_purchase_record(), offset=offset))
+
+    preview.only({Place(0, 7)})
+
+    assert list(preview.lines()) == ['0:7  currency: none → "EUR"']
 
 
 def a_purchase_record() -> Record:
