@@ -88,7 +88,7 @@ class DeadLetter(NamedTuple):
 def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLetter:
     """The dead-letter record of a rejected one.
 
-    ``brief`` leaves out every header but origin, reason, event id and trace id: for a record
+    ``brief`` leaves out every header but those without which a replay goes wrong: for a record
     that the topic refused as too large with all of them.
     """
     record = rejected.record
