@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -18,6 +18,7 @@ from consumer.cli_repair import (
     repairing,
 )
 from consumer.command_line import JsonOutput, SettingsFile, refuse, refusing, settings_from
+from consumer.letter import Place
 from consumer.letter_filter import LetterFilter
 from consumer.settings import SettingsError
 
@@ -78,7 +79,7 @@ def replay(
         unseal = unsealing(settings)
     wishes = Wishes(to_set or (), to_drop or (), to_destination, as_new_event, reveal)
     try:
-        with repairing(settings, wanted, wishes) as repair, refusing(ReplayRefused, KafkaRefuses):
+        with repairing(settings, wanted, wishes) as editing, refusing(ReplayRefused, KafkaRefuses):
             order = ReplayOrder(
                 wanted=wanted,
                 now_ms=now_ms,
@@ -89,16 +90,16 @@ def replay(
                 max_replays=max_replays,
                 again=again,
                 accept_duplicates=accept_duplicates,
-                repair=repair,
+                repair=editing.repair,
                 unseal=unseal,
             )
             with told_to_stop() as signals, Bars() as bars:
-                outcome = run(settings, order, _Watching(signals, bars.show))
+                outcome = run(settings, order, _Watching(signals, bars.show, editing.only))
     except (ReplayFailed, TopicUnreadable) as error:
         _complain(str(error))
         raise typer.Exit(1) from None
     _tell(outcome, as_json=as_json)
-    raise typer.Exit(0 if outcome.is_fine else 1)
+    raise typer.Exit(0 if outcome.is_fine and editing.is_fine() else 1)
 
 
 class _Watching(NamedTuple):
@@ -106,6 +107,7 @@ class _Watching(NamedTuple):
 
     signals: list[int]
     show: Callable[[str, int, int], None]
+    chosen: Callable[[Container[Place]], None]
 
     def stops(self) -> int:
         """How many signals came."""

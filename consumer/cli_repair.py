@@ -1,12 +1,13 @@
 """The options of ``conversions dlq replay`` that edit the events on their way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, NamedTuple
 
 import typer
 
 from consumer.command_line import refuse, refusing
+from consumer.letter import Place
 from consumer.letter_filter import LetterFilter
 from consumer.replay_plan import Repair, unchanged
 from consumer.settings import Settings
@@ -47,8 +48,17 @@ class Wishes(NamedTuple):
     reveal: bool
 
 
+class Editing(NamedTuple):
+    """What edits each letter, who is told which are replayed, and whether the schemas could be
+    asked for all of them."""
+
+    repair: Repair
+    only: Callable[[Container[Place]], None]
+    is_fine: Callable[[], bool]
+
+
 @contextmanager
-def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Iterator[Repair]:
+def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Iterator[Editing]:
     """What edits each letter; afterwards it is told on stderr what that did to the first ones.
 
     Leaves with exit code 2 when it cannot be meant so.
@@ -67,7 +77,7 @@ def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Itera
             "--as-new-event is for one event: name it by --event-id, or --partition and --offset"
         )
     if not edits and not wishes.as_new_event:
-        yield unchanged
+        yield Editing(unchanged, lambda _: None, lambda: True)
         return
     with ExitStack() as stack:
         with refusing(ValueError):  # a local schema that is none
@@ -75,7 +85,7 @@ def repairing(settings: Settings, wanted: LetterFilter, wishes: Wishes) -> Itera
         with refusing(EditError):
             repairs = Repairs(edits, as_new_event=wishes.as_new_event, schema_for=schemas)
         preview = Preview(repairs, reveal=wishes.reveal)
-        yield preview.repair
+        yield Editing(preview.repair, preview.only, lambda: schemas.trouble is None)
     if schemas.trouble is not None:
         typer.echo(
             f"conversions: the schema registry does not answer ({schemas.trouble})", err=True

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from consumer.iso_time import iso_time
+from consumer.iso_time import iso_time, ms_of_iso
 from consumer.model import Header, MetaError, Reason, Record, Rejected, Stage
 from consumer.origin import (
     EVENT_ID,
@@ -88,7 +88,7 @@ class DeadLetter(NamedTuple):
 def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLetter:
     """The dead-letter record of a rejected one.
 
-    ``brief`` leaves out every header but origin, reason, event id and trace id: for a record
+    ``brief`` leaves out every header but those without which a replay goes wrong: for a record
     that the topic refused as too large with all of them.
     """
     record = rejected.record
@@ -108,6 +108,15 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     if by_reference:
         return DeadLetter(None, None, headers, failed_at_ms)
     return DeadLetter(record.key, record.value, headers, failed_at_ms)
+
+
+def sent_before_ms(record: Record) -> int | None:
+    """When a replayed record was first sent, if Meta may have counted it then: wall-clock
+    milliseconds. None for every other record."""
+    if not record.headers:
+        return None
+    text = text_header(record, OwnHeader.FIRST_SENT_AT.header)
+    return None if text is None else ms_of_iso(text)
 
 
 def masked(text: str | None) -> str:
@@ -136,6 +145,10 @@ def _essential(rejected: Rejected) -> Iterator[tuple[OwnHeader, str]]:
         yield OwnHeader.REPLAYS, replays
     if rejected.reason is Reason.SKIPPED_BY_OPERATOR:
         yield OwnHeader.BY_REFERENCE, "true"
+    if rejected.maybe_delivered:
+        # Without them it could be replayed when Meta has forgotten that it counted it.
+        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+        yield OwnHeader.MAYBE_DELIVERED, "true"
 
 
 def _trace_id(rejected: Rejected) -> str:
@@ -165,10 +178,9 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader,
     yield OwnHeader.FAILED_AT, iso_time(failed_at_ms)
     if rejected.attempts:
         yield OwnHeader.ATTEMPTS, str(rejected.attempts)
-    if rejected.attempts or rejected.maybe_delivered:
-        # What was given back to Kafka begins to count its attempts anew, and was sent all the same.
-        yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
-        yield OwnHeader.MAYBE_DELIVERED, str(rejected.maybe_delivered).lower()
+        if not rejected.maybe_delivered:
+            yield OwnHeader.FIRST_SENT_AT, iso_time(rejected.first_sent_at_ms)
+            yield OwnHeader.MAYBE_DELIVERED, "false"
 
 
 def _connect(rejected: Rejected) -> Iterator[tuple[str, str]]:

@@ -123,9 +123,14 @@ class DeadLetterTopic:
             return [KafkaPartition(self.name, number, OFFSET_BEGINNING) for number in numbers]
         asked = [KafkaPartition(self.name, number, max(since_ms, 0)) for number in numbers]
         try:
-            return list(consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS)) if asked else []
+            found = list(consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS)) if asked else []
         except KafkaException as error:
             raise TopicUnreadable(self._silent(error.args[0])) from None
+        for each in found:
+            # Its offset would be that of the end: as if there were nothing in the partition.
+            if each.error is not None:
+                raise TopicUnreadable(self._silent(each.error))
+        return found
 
     def _about(self, consumer: Consumer, starts: list[KafkaPartition]) -> int:
         about = 0

@@ -10,6 +10,7 @@ from itertools import count
 from typing import NamedTuple
 
 from consumer.apart import Apart
+from consumer.dead_letter import sent_before_ms
 from consumer.model import (
     Batch,
     Carried,
@@ -90,6 +91,8 @@ class Deliveries:
 
     def add(self, event: Prepared, now: float) -> None:
         """Take a prepared event."""
+        if (sent_ms := sent_before_ms(event.record)) is not None:
+            self._first_sent.setdefault(event.record.place, sent_ms)
         if event.due_at_ms:
             heapq.heappush(self._held, (event.due_at_ms, next(self._numbers), event))
         else:
@@ -199,9 +202,11 @@ class Deliveries:
         return next(filter(None, skipped), None)
 
     def recalled(self, rejected: Rejected) -> Rejected:
-        """An event that is not even sent again, after it was given back: with what is remembered
-        of its first sending."""
-        first_sent_at_ms = self._first_sent.pop(rejected.record.place, None)
+        """An event that is not even sent again, after it was given back or replayed: with what is
+        known of its first sending."""
+        first_sent_at_ms = self._first_sent.pop(
+            rejected.record.place, sent_before_ms(rejected.record)
+        )
         if first_sent_at_ms is None:
             return rejected
         return replace(rejected, first_sent_at_ms=first_sent_at_ms, maybe_delivered=True)

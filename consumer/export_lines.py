@@ -13,6 +13,7 @@ from consumer.avro_kinds import Misfit
 from consumer.avro_scalars import bytes_json, bytes_of
 from consumer.dead_letter import PREFIX, OwnHeader
 from consumer.decode import SchemaRef, framing, head_of
+from consumer.iso_time import iso_time, ms_of_iso
 from consumer.json_lines import PROVENANCE
 from consumer.letter import Letter
 from consumer.model import Header, Origin
@@ -24,13 +25,15 @@ from consumer.replay_record import publishers_headers
 class Provenance(NamedTuple):
     """What an exported line says of its record. ``key`` is None for one that had none.
 
-    ``replays`` counts those before the line is published. ``schema`` is None when the event is to
+    ``replays`` counts those before the line is published. ``first_sent_at_ms`` is there if Meta may
+    have counted it then. ``schema`` is None when the event is to
     be encoded with our own schema. ``value`` is the whole record, where that was exported.
     """
 
     origin: Origin | None
     event_id: str | None
     replays: int
+    first_sent_at_ms: int | None
     schema: SchemaRef | None
     key: bytes | None
     headers: tuple[Header, ...]
@@ -46,6 +49,8 @@ class Provenance(NamedTuple):
             own.append((OwnHeader.ORIGIN, str(self.origin)))
         if self.event_id is not None:
             own.append((OwnHeader.EVENT_ID, self.event_id))
+        if self.first_sent_at_ms is not None:
+            own.append((OwnHeader.FIRST_SENT_AT, iso_time(self.first_sent_at_ms)))
         return [*self.headers, *((each.header, text.encode()) for each, text in own)]
 
 
@@ -68,6 +73,9 @@ def exported(letter: Letter, events: WholeEvents) -> dict[str, Any]:
         "origin": str(letter.origin) if letter.origin else None,
         "eventId": letter.event_id,
         "replays": letter.replays,
+        "firstSentAt": iso_time(letter.first_sent_at_ms) or None
+        if letter.maybe_delivered
+        else None,
         "reason": letter.reason_text,
         "detail": letter.detail,
     }
@@ -103,10 +111,14 @@ def provenance_of(told: Any) -> Provenance:
     _must(event_id is None or _is_id(event_id), "eventId", "a text")
     whole = isinstance(replays, int) and not isinstance(replays, bool) and 0 <= replays < 10**9
     _must(replays is None or whole, "replays", "a whole number")
+    sent = told.get("firstSentAt")
+    sent_ms = ms_of_iso(sent) if isinstance(sent, str) else None
+    _must(sent is None or sent_ms is not None, "firstSentAt", "a time in ISO 8601")
     return Provenance(
         origin=found,
         event_id=event_id,
         replays=replays or 0,
+        first_sent_at_ms=sent_ms,
         schema=_schema(told.get("schema")),
         key=_bytes(told.get("key"), "key"),
         headers=_headers(told.get("headers")),

@@ -301,6 +301,7 @@ def _is_true(record: Record, header: OwnHeader) -> bool:
 def _foreign_number(record: Record, name: str) -> int | None:
     """Connect writes digits, Spring four or eight bytes, the highest first."""
     raw = next((value for key, value in reversed(record.headers) if key == name and value), b"")
-    if raw.removeprefix(b"-").isdigit() and len(raw) <= 19:
-        return int(raw)
+    text = raw.decode("ascii", "replace")
+    if is_whole(text):
+        return int(text)
     return int.from_bytes(raw, "big", signed=True) if len(raw) in (4, 8) else None

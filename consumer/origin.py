@@ -67,6 +67,8 @@ def _derived(record: Record) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether ``text`` is a whole number of at most 19 digits, as headers have them."""
+    """Whether ``text`` is a whole number of at most 64 bits, as headers have them."""
     digits = text.removeprefix("-")
-    return len(digits) <= 19 and digits.isascii() and digits.isdigit()
+    if len(digits) > 19 or not digits.isascii() or not digits.isdigit():
+        return False
+    return -(2**63) <= int(text) < 2**63

@@ -4,7 +4,8 @@ Personal data is masked unless it was asked for.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ from consumer.replay_plan import Skipped, SkipReason
 from consumer.text_tables import counted
 
 LETTERS_MAX = 3
+REMEMBERED_MAX = 1000
+"""Of so many it is remembered what changes, until it is known which of them are replayed."""
 SENTENCES_MAX = 5
 TEXT_MAX = 60
 
@@ -42,15 +45,19 @@ class Preview:
                 self._unfit[detail if known else _OTHERS] += 1
                 return Skipped(SkipReason.UNFIT, detail)
             case Repaired(repaired, changes):
-                if changes and len(self._changed) < LETTERS_MAX:
+                if changes and len(self._changed) < REMEMBERED_MAX:
                     told = frozenset(each for each in (letter.event_id, letter.destination) if each)
                     lines = tuple(change_line(each, told, reveal=self._reveal) for each in changes)
                     self._changed.setdefault(letter.place, lines)
                 return repaired
 
+    def only(self, chosen: Container[Place]) -> None:
+        """Only these are replayed: nothing else is told to change."""
+        self._changed = {place: told for place, told in self._changed.items() if place in chosen}
+
     def lines(self) -> Iterator[str]:
         """``0:42  currency: none → "EUR"``, and of the others how many there are for each cause."""
-        for place, changes in self._changed.items():
+        for place, changes in islice(self._changed.items(), LETTERS_MAX):
             yield from (f"{place}  {change}" for change in changes)
         for detail, count in self._unfit.items():
             yield f"unfit, {counted(count, 'dead letter')}: {detail}"

@@ -60,6 +60,9 @@ class Watching(Protocol):
     def reading(self, read: int, about: int) -> None:
         """So many records of about so many were read."""
 
+    def chosen(self, chosen: Chosen) -> None:
+        """These are to be replayed, or would be."""
+
     def replaying(self, done: int, planned: int) -> None:
         """So many of the planned ones have met their fate."""
 
@@ -74,14 +77,14 @@ def replay(settings: Settings, order: ReplayOrder, watching: Watching) -> Outcom
     replaying = _replaying(settings, order, watching)
     told, chosen = "", None
     if not order.act:
-        chosen = replaying.plan(limit=order.limit, progress=watching.reading)
+        chosen = _chosen(replaying, order, watching)
         ended = Ending.STOPPED if chosen is None else Ending.DRY_RUN
         return _outcome(topics, replaying, chosen, ended, told)
     transactions = _transactions(settings, topics, watching)
     try:
         transactions.take_over()
         wait_until_settled(topics, stops=lambda: watching.stops() > 0)
-        chosen = replaying.plan(limit=order.limit, progress=watching.reading)
+        chosen = _chosen(replaying, order, watching)
         finished = chosen is not None and replaying.act(
             chosen,
             transactions=transactions,
@@ -98,6 +101,13 @@ def replay(settings: Settings, order: ReplayOrder, watching: Watching) -> Outcom
     except (ReplayBroken, TopicUnreadable) as error:
         ended, told = Ending.FAILED, str(error)
     return _outcome(topics, replaying, chosen, ended, told)
+
+
+def _chosen(replaying: Replaying, order: ReplayOrder, watching: Watching) -> Chosen | None:
+    chosen = replaying.plan(limit=order.limit, progress=watching.reading)
+    if chosen is not None:
+        watching.chosen(chosen)
+    return chosen
 
 
 def _replaying(settings: Settings, order: ReplayOrder, watching: Watching) -> Replaying:

@@ -6,11 +6,12 @@ Several dead letters with the same mark, which a crash can leave, are one.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
 from consumer.letter import Foreign, Letter, Marker, Place
+from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import PixelId, Reason
 from consumer.replay_record import last_topic
 from consumer.replayable import Obstacle, Replays, next_hash, obstacle_of
@@ -96,6 +97,18 @@ class Rules:
             case _:
                 return None
 
+    def plan(self, *, now_ms: int) -> "Plan":
+        """An empty plan by these rules."""
+        forgotten_ms = None if self.accept_duplicates else now_ms - AMBIGUOUS_MS_MAX
+        return Plan(again=self.again, forgotten_ms=forgotten_ms)
+
+    def settled(self, letter: Letter) -> Letter:
+        """What is to be sent even if Meta counts it twice: as if it had never been sent, for the
+        consumer would turn it away."""
+        if not self.accept_duplicates:
+            return letter
+        return replace(letter, maybe_delivered=False, first_sent_at_ms=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -120,10 +133,14 @@ class _Candidate(NamedTuple):
 
 
 class Plan:
-    """Made in one reading of the topic. Of a letter it keeps place and hash: some 250 bytes."""
+    """Made in one reading of the topic. Of a letter it keeps place and hash: some 250 bytes.
 
-    def __init__(self, *, again: bool) -> None:
-        self._again = again
+    ``forgotten_ms``: what Meta may have counted until then, it may count again. None if it may.
+    """
+
+    def __init__(self, *, again: bool, forgotten_ms: int | None) -> None:
+        self._again, self._forgotten_ms = again, forgotten_ms
+        self._forgotten: set[int] = set()
         self._replays = Replays()
         self._candidates: dict[int, _Candidate] = {}
         self._skipped: Counter[SkipReason] = Counter()
@@ -135,6 +152,14 @@ class Plan:
     def note(self, marker: Marker) -> None:
         """A replay has taken place."""
         self._replays.note(marker)
+        if self._again and marker.mark is not None:
+            self._doubt(hash(marker.mark), marker.written_at_ms)
+
+    def unwanted(self, found: Letter | Foreign) -> None:
+        """A letter that is not wanted. The same record may be dead-lettered a second time, by one
+        that does not know that it was sent."""
+        if isinstance(found, Letter) and found.maybe_delivered:
+            self._doubt(next_hash(found), found.first_sent_at_ms or 0)
 
     def add(self, found: Letter | Foreign, judged: Callable[[Letter], Letter | Skipped]) -> None:
         """A letter that is wanted. ``judged`` is asked about it unless the plan can tell."""
@@ -156,6 +181,8 @@ class Plan:
                 self._skip(place, SkipReason.ALREADY_REPLAYED)
             elif skip is not None:
                 self._skip(place, skip)
+            elif number in self._forgotten:
+                self._skip(place, SkipReason.MAYBE_DELIVERED)
             elif limit is not None and count >= limit:
                 self._skip(place, SkipReason.BEYOND_LIMIT)
             else:
@@ -164,6 +191,10 @@ class Plan:
                 count += 1
         frozen = {partition: frozenset(found) for partition, found in offsets.items()}
         return Chosen(frozen, count, self._skipped, self._samples)
+
+    def _doubt(self, number: int, sent_ms: int) -> None:
+        if self._forgotten_ms is not None and sent_ms <= self._forgotten_ms:
+            self._forgotten.add(number)
 
     def _keep(self, number: int, candidate: _Candidate) -> None:
         """Of letters that are one, the first that can be replayed is, unless one of them says that

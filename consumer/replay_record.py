@@ -1,7 +1,8 @@
 """A dead letter → the record that goes back to the source topic, and the mark that it did. Pure.
 
 Key, value and the publisher's headers are what they were. Of ours only those go along by which a
-repetition is known: where the record first appeared, its event id, how often it was replayed.
+repetition is known: where the record first appeared, its event id, how often it was replayed; and
+of what Meta may have counted, when that was.
 """
 
 from collections.abc import Iterator
@@ -97,6 +98,9 @@ def _encoded(letter: Letter, mark: Mark) -> Iterator[Header]:
     if letter.event_id is not None:
         yield OwnHeader.EVENT_ID.header, letter.event_id.encode()
     yield OwnHeader.REPLAYS.header, str(mark.replay).encode()
+    if letter.maybe_delivered and letter.first_sent_at_ms is not None:
+        # The consumer goes on counting the hours until Meta forgets that it counted it.
+        yield OwnHeader.FIRST_SENT_AT.header, iso_time(letter.first_sent_at_ms).encode()
 
 
 def publishers_headers(headers: tuple[Header, ...]) -> Iterator[Header]:

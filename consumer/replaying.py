@@ -12,7 +12,7 @@ from consumer.kafka_replay import Committed, TooLarge
 from consumer.letter import Letter, Marker, Place, StillSealed, Unseal, opened, read_letter
 from consumer.letter_filter import LetterFilter
 from consumer.model import Record
-from consumer.replay_plan import Chosen, Plan, Repair, Rules, Skipped, SkipReason
+from consumer.replay_plan import Chosen, Repair, Rules, Skipped, SkipReason
 from consumer.replay_record import ReplayRecord, refilled, replay_record, value_place
 
 RECORDS_MAX = 500
@@ -65,7 +65,7 @@ class Completion(NamedTuple):
         repaired = self.repair(full)
         if isinstance(repaired, Skipped):
             return repaired
-        return self.rules.late(repaired, now_ms=now_ms) or repaired
+        return self.rules.late(repaired, now_ms=now_ms) or self.rules.settled(repaired)
 
     def _refilled(self, letter: Letter) -> Letter | None:
         place = value_place(letter)
@@ -100,7 +100,8 @@ class Replaying:
 
     def plan(self, *, limit: int | None, progress: Callable[[int, int], None]) -> Chosen | None:
         """What is to be done; None when we were stopped before that was known."""
-        plan, now_ms = Plan(again=self._completion.rules.again), self._now_ms()
+        now_ms = self._now_ms()
+        plan = self._completion.rules.plan(now_ms=now_ms)
         since_ms = self._wanted.since_ms
         earlier_ms = None if since_ms is None else since_ms - MARKS_EARLIER_MS
         # All partitions: the letter of which this is the second may lie in another.
@@ -112,6 +113,8 @@ class Replaying:
                     plan.note(marker)
                 case found if self._wanted.matches(found, now_ms=now_ms):
                     plan.add(found, lambda each: self._completion.completed(each, now_ms=now_ms))
+                case unwanted:
+                    plan.unwanted(unwanted)
         return plan.chosen(limit=limit)
 
     def act(

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from enum import Enum
 
+from consumer.dead_letter import sent_before_ms
 from consumer.model import Place, Prepared, Reason, Record, Rejected, TopicPartition
 
 ANSWER_SECONDS = 10.0
@@ -36,7 +37,14 @@ def place_of(text: str) -> Place | None:
 
 def skipped_record(record: Record) -> Rejected:
     """One that is not decoded yet."""
-    return Rejected(record=record, reason=Reason.SKIPPED_BY_OPERATOR, detail=DETAIL)
+    sent_ms = sent_before_ms(record)
+    return Rejected(
+        record=record,
+        reason=Reason.SKIPPED_BY_OPERATOR,
+        detail=DETAIL,
+        first_sent_at_ms=sent_ms,
+        maybe_delivered=sent_ms is not None,
+    )
 
 
 def skipped_event(event: Prepared, *, first_sent_at_ms: int | None) -> Rejected:

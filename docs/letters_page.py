@@ -32,7 +32,14 @@ def _essential() -> list[str]:
     """The headers of a brief dead letter, of a record that was sent and replayed before."""
     headers = ((OwnHeader.REPLAYS.header, b"1"),)
     record = Record(TopicPartition("events", 0), 0, 0, None, None, headers, 0)
-    rejected = Rejected(record=record, reason=Reason.EXPIRED, detail="", request_id="1")
+    rejected = Rejected(
+        record=record,
+        reason=Reason.EXPIRED,
+        detail="",
+        request_id="1",
+        first_sent_at_ms=0,
+        maybe_delivered=True,
+    )
     letter = dead_letter(rejected, failed_at_ms=0, brief=True)
     return [f"`{name}`" for name, _ in letter.headers]
 

@@ -44,6 +44,8 @@ def test_a_refused_event_has_exactly_these_headers_in_this_order() -> None:
         ("conversions.reason", b"refused_by_meta"),
         ("conversions.event_id", b"order_1"),
         ("conversions.trace_id", b"Atrace"),
+        ("conversions.first_sent_at", b"2025-10-09T08:53:20.002Z"),
+        ("conversions.maybe_delivered", b"true"),
         ("conversions.stage", b"send"),
         ("conversions.detail", b"Meta refuses this event"),
         ("conversions.meta_title", b"Event Timestamp Too Old"),
@@ -58,8 +60,6 @@ def test_a_refused_event_has_exactly_these_headers_in_this_order() -> None:
         ("conversions.batch_id", b"m-7"),
         ("conversions.failed_at", b"2025-10-09T08:53:20.005Z"),
         ("conversions.attempts", b"3"),
-        ("conversions.first_sent_at", b"2025-10-09T08:53:20.002Z"),
-        ("conversions.maybe_delivered", b"true"),
         ("__connect.errors.topic", TOPIC.encode()),
         ("__connect.errors.partition", b"3"),
         ("__connect.errors.offset", b"42"),
@@ -94,6 +94,8 @@ def test_a_brief_dead_letter_has_only_what_replay_needs() -> None:
         ("conversions.reason", b"refused_by_meta"),
         ("conversions.event_id", b"order_1"),
         ("conversions.trace_id", b"Atrace"),
+        ("conversions.first_sent_at", b"2025-10-09T08:53:20.002Z"),
+        ("conversions.maybe_delivered", b"true"),
     )
 
 

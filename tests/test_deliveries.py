@@ -4,6 +4,8 @@ import pytest
 
 from consumer.apart import BATCHES_MIN
 from consumer.deliveries import SWEEP_SECONDS, Deliveries, Step
+from consumer.iso_time import iso_time
+from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import (
     Accepted,
     Closing,
@@ -452,3 +454,29 @@ def test_deliveries_show_only_how_much_waits() -> None:
     place.add(an_event(event_id="jane@example.com"), held("jane", due_at_ms=NOW_MS + 1000))
 
     assert repr(place.deliveries) == "<Deliveries 1 held, <Windows 1 open, 1 events>, 0 boxes>"
+
+
+SENT_BEFORE = (("conversions.first_sent_at", iso_time(NOW_MS).encode()),)
+
+
+def test_a_replay_that_waits_until_meta_has_forgotten_it_is_not_sent_a_second_time() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event(event_id="new"))
+    (request,) = place.advance().requests
+    place.answer(request, NO_TOKEN)
+    place.add(an_event(event_id="again", record=a_record(offset=9, headers=SENT_BEFORE)))
+    place.advance()
+
+    (unknown,) = place.advance(SWEEP_SECONDS, NOW_MS + AMBIGUOUS_MS_MAX + 1).rejected
+
+    assert (unknown.event_id, unknown.reason) == ("again", Reason.OUTCOME_UNKNOWN)
+    assert (unknown.maybe_delivered, unknown.first_sent_at_ms) == (True, NOW_MS)
+
+
+def test_a_replay_that_is_turned_away_still_tells_when_meta_may_have_counted_it() -> None:
+    record = a_record(offset=9, headers=SENT_BEFORE)
+    rejected = Rejected(record=record, reason=Reason.UNKNOWN_DESTINATION, detail="")
+
+    recalled = Place().deliveries.recalled(rejected)
+
+    assert (recalled.maybe_delivered, recalled.first_sent_at_ms) == (True, NOW_MS)

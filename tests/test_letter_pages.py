@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -249,6 +250,14 @@ def test_whatever_lies_there_is_shown_within_the_terminal(
         assert ("\x1b" in page) <= colour, "colours only where there are some"
         assert all(line.isprintable() or "\x1b" in line for line in page.splitlines())
     json.dumps([letter_json(found), stats_json(stats, DLQ_TOPIC)])
+
+
+@pytest.mark.parametrize("number", ["-9999999999999999999", "9999999999999999999"])
+@pytest.mark.parametrize("name", ["error_code", "error_subcode", "http_status", "attempts"])
+def test_a_number_that_json_does_not_hold_ends_no_listing(name: str, number: str) -> None:
+    found = a_letter(more=((f"conversions.{name}", number.encode()),))
+
+    assert orjson.dumps(letter_json(found))
 
 
 @given(headers=HEADERS)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,8 +14,9 @@ from consumer.decode import UnknownSchema, decode
 from consumer.edits import EditError, read_edits
 from consumer.encode import EventEncoder
 from consumer.export_lines import exported, provenance_of
+from consumer.iso_time import iso_time
 from consumer.json_lines import Line, read_line
-from consumer.letter import Letter
+from consumer.letter import Letter, Place
 from consumer.model import Event, Reason, Record
 from consumer.publish_lines import Bad, Encoders, Sound, check_lines
 from consumer.repair import Repaired, Repairs, Unfit, WholeEvents
@@ -250,6 +252,16 @@ def test_the_preview_shows_before_and_after_of_the_first_three() -> None:
     ]
 
 
+def test_what_is_not_replayed_is_not_told_to_change() -> None:
+    preview = Preview(repairs("currency=EUR"), reveal=False)
+    for offset in range(9):
+        preview.repair(a_letter(record=a_purchase_record(), offset=offset))
+
+    preview.only({Place(0, 7)})
+
+    assert list(preview.lines()) == ['0:7  currency: none → "EUR"']
+
+
 def a_purchase_record() -> Record:
     return a_record(value=event_value(FIELDS, schema_id=SCHEMA_ID))
 
@@ -441,6 +453,7 @@ def test_a_line_published_twice_is_the_same_record_twice() -> None:
         ({"eventId": 5}, "conversions.eventId must be a text"),
         ({"replays": -1}, "conversions.replays must be a whole number"),
         ({"replays": True}, "conversions.replays must be a whole number"),
+        ({"firstSentAt": "SECRET"}, "conversions.firstSentAt must be a time in ISO 8601"),
         ({"schema": "SECRET"}, "conversions.schema must be a schema id, or a fingerprint of 16"),
         ({"schema": True}, "conversions.schema must be a schema id, or a fingerprint of 16"),
         ({"key": 5}, 'conversions.key must be a text, {"hex": …} or null'),
@@ -456,6 +469,18 @@ def test_a_provenance_that_was_spoiled_is_told(told: Any, sentence: str) -> None
 
     assert str(misfit.value).startswith(sentence)
     assert "SECRET" not in str(misfit.value)
+
+
+@pytest.mark.parametrize("maybe", [True, False])
+def test_a_line_carries_when_meta_may_have_counted_it_and_so_does_its_record(maybe: bool) -> None:
+    letter = replace(a_purchase(), maybe_delivered=maybe, first_sent_at_ms=NOW_MS)
+
+    provenance = published(line_of(letter)).provenance
+
+    assert provenance is not None
+    headers = dict(provenance.record_headers())
+    told = iso_time(NOW_MS).encode() if maybe else None
+    assert headers.get("conversions.first_sent_at") == told
 
 
 def test_a_line_that_its_schema_does_not_take_is_bad() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from consumer.letter import Foreign, Letter, Marker, Place, read_letter
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
-from consumer.replay_plan import Chosen, Plan, Rules, Skipped, SkipReason, unchanged
+from consumer.replay_plan import Chosen, Rules, Skipped, SkipReason, unchanged
 from tests.fakes.events import DAY_MS, NOW_MS, TOPIC, a_record
 from tests.fakes.letters import a_foreign, a_letter, a_mark
 
@@ -32,7 +32,7 @@ def planned(
     limit: int | None = None,
     skips: dict[int, SkipReason] | None = None,
 ) -> Chosen:
-    plan = Plan(again=again)
+    plan = replace(RULES, again=again).plan(now_ms=NOW_MS)
 
     def judge(letter: Letter) -> Letter | Skipped:
         reason = (skips or {}).get(letter.place.offset)
@@ -76,6 +76,14 @@ def test_what_meta_may_have_counted_and_forgotten_is_replayed_only_if_that_is_ac
     assert found is (None if accept else SkipReason.MAYBE_DELIVERED)
 
 
+def test_of_what_is_sent_at_any_price_the_consumer_is_not_told_when_it_was_sent_before() -> None:
+    letter = letter_at(1, maybe_delivered=True, first_sent_at_ms=NOW_MS)
+    accepting = replace(RULES, accept_duplicates=True)
+
+    assert RULES.settled(letter) is letter
+    assert not accepting.settled(letter).maybe_delivered
+
+
 @pytest.mark.parametrize(("replays", "skip"), [(2, None), (3, SkipReason.TOO_MANY_REPLAYS)])
 def test_what_came_back_often_enough_is_left(replays: int, skip: SkipReason | None) -> None:
     assert judged(letter_at(1, replays=replays)) is skip
@@ -102,6 +110,24 @@ def test_each_letter_is_planned_once_and_marks_before_or_behind_it_count() -> No
 
 def test_again_forgets_the_marks() -> None:
     assert planned(letter_at(1), mark_of(1), again=True).offsets == {0: {1}}
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_again_sends_nothing_that_was_replayed_so_long_ago_that_meta_counts_it_anew(
+    accept: bool,
+) -> None:
+    rules = replace(RULES, again=True, accept_duplicates=accept)
+
+    def chosen(now_ms: int) -> Chosen:
+        plan = rules.plan(now_ms=now_ms)
+        plan.add(letter_at(1), lambda letter: letter)
+        plan.note(mark_of(1))  # of NOW_MS
+        return plan.chosen(limit=None)
+
+    assert chosen(NOW_MS + AMBIGUOUS_MS_MAX - 1).planned == 1
+    late = chosen(NOW_MS + AMBIGUOUS_MS_MAX)
+    assert late.planned == accept
+    assert late.skipped == ({} if accept else {SkipReason.MAYBE_DELIVERED: 1})
 
 
 def test_a_letter_that_came_back_is_another_one() -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from consumer.dead_letter import sent_before_ms
 from consumer.letter import Letter, Mark, Marker, Place, read_letter
 from consumer.model import Header, Record, TopicPartition
 from consumer.origin import event_id_of, origin_of
 from consumer.replay_record import last_topic, refilled, replay_record, value_place
+from consumer.skip import skipped_record
 from tests.fakes.events import NOW_MS, TOPIC, a_record
 from tests.fakes.letters import DLQ_TOPIC, a_letter
 
@@ -35,7 +37,7 @@ def test_the_publishers_headers_stay_in_their_order_and_of_ours_three() -> None:
     headers: tuple[Header, ...] = (("a", b"1"), ("b", None), ("a", b"\xff"))
     record = a_record(partition=3, offset=42, headers=headers)
 
-    made = replay_record(a_letter(record=record), replayed_at_ms=NOW_MS)
+    made = replay_record(a_letter(record=record, maybe_delivered=False), replayed_at_ms=NOW_MS)
 
     assert made.headers == (
         *headers,
@@ -43,6 +45,17 @@ def test_the_publishers_headers_stay_in_their_order_and_of_ours_three() -> None:
         ("conversions.event_id", b"order_1"),
         ("conversions.replays", b"1"),
     )
+
+
+def test_what_meta_may_have_counted_says_when_in_the_replay_and_in_its_next_dead_letter() -> None:
+    letter = a_letter(maybe_delivered=True, first_sent_at_ms=NOW_MS + 2)
+
+    record = went_back(letter)
+    unsent = skipped_record(record)
+
+    assert sent_before_ms(record) == NOW_MS + 2
+    assert (unsent.maybe_delivered, unsent.first_sent_at_ms) == (True, NOW_MS + 2)
+    assert sent_before_ms(went_back(a_letter(maybe_delivered=False))) is None
 
 
 def test_a_header_that_says_that_the_value_was_edited_goes_along() -> None:

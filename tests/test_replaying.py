@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.dead_letter import sent_before_ms
 from consumer.iso_time import iso_time
 from consumer.kafka_replay import Committed, KafkaReplay, TooLarge
 from consumer.letter import Letter, Place
 from consumer.letter_filter import letter_filter
-from consumer.model import Record
+from consumer.meta_limits import AMBIGUOUS_MS_MAX
+from consumer.model import Reason, Record
 from consumer.origin import origin_of
 from consumer.replay_plan import Chosen, Repair, Rules, Skipped, SkipReason, unchanged
 from consumer.replay_record import ReplayRecord
@@ -278,6 +280,30 @@ def test_marks_are_looked_for_in_all_partitions_and_before_what_is_wanted() -> N
     assert found is not None
     assert found.skipped == {SkipReason.ALREADY_REPLAYED: 1}
     assert len(log.source) == 1
+
+
+def test_a_filter_does_not_hide_that_a_record_which_a_crash_left_twice_was_sent_long_ago() -> None:
+    sent_ms = NOW_MS - AMBIGUOUS_MS_MAX
+    record = a_record(offset=1)
+    unknown = {"reason": Reason.OUTCOME_UNKNOWN, "first_sent_at_ms": sent_ms}
+    log = Log(
+        stored(rejected(record=record, **unknown), partition=0),
+        stored(rejected(record=record, reason=Reason.UNKNOWN_DESTINATION), partition=0),
+    )
+
+    chosen = Operator(log, reason=["unknown_destination"]).run()
+
+    assert chosen is not None
+    assert chosen.skipped == {SkipReason.MAYBE_DELIVERED: 1}
+    assert log.source == []
+
+
+def test_what_is_replayed_at_any_price_does_not_say_when_it_was_sent() -> None:
+    log = Log(stored(rejected(first_sent_at_ms=NOW_MS - AMBIGUOUS_MS_MAX)))
+
+    Operator(log, rules=replace(RULES, accept_duplicates=True)).run()
+
+    assert [sent_before_ms(each) for each in log.source] == [None]
 
 
 class _Crash(Exception):
