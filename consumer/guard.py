@@ -147,12 +147,13 @@ class Guard:
         for held in self.held.values():
             held.take_out(lambda one: is_over(one.record.tenure))
 
-    def give_back(self, partition: TopicPartition, offset: int) -> None:
-        """Drop what is read again later: records of a partition from an offset on."""
-        for held in self.held.values():
-            held.take_out(
-                lambda one: one.record.partition == partition and one.record.offset >= offset
-            )
+    def give_back(self, partition: TopicPartition, offset: int) -> list[Rejected]:
+        """Drop what is read again later: records of a partition from an offset on. Returns them."""
+
+        def gone(one: Rejected) -> bool:
+            return one.record.partition == partition and one.record.offset >= offset
+
+        return [one for held in self.held.values() for one in held.take_out(gone)]
 
     def _holds(self, rejected: Rejected, now: float) -> bool:
         destination = _destination_of(rejected)

@@ -174,11 +174,14 @@ class LetterBox:
         return produced
 
     def _look_for_unanswered(self, now: float) -> None:
-        """The one that has been out for longest speaks for all."""
-        ticket, since = next(iter(self._out.items()), (0, now))
-        letter = self._letters.get(ticket)
-        if letter is not None and not letter.forgotten and now - since > UNANSWERED_SECONDS:
-            self._failing.setdefault(ticket, UNANSWERED)
+        """The one of ours that has been out for longest speaks for all."""
+        for ticket, since in self._out.items():
+            if now - since <= UNANSWERED_SECONDS:
+                return
+            letter = self._letters.get(ticket)
+            if letter is not None and not letter.forgotten:
+                self._failing.setdefault(ticket, UNANSWERED)
+                return
 
     def _well(self, ticket: int) -> None:
         self._failing.pop(ticket, None)

@@ -30,6 +30,7 @@ from consumer.model import (
     Suppressed,
     TopicPartition,
 )
+from consumer.outbox import Outbox
 from consumer.patience import OutboxState
 from consumer.prepare import Preparation
 from consumer.schema_registry import Fetched
@@ -336,21 +337,26 @@ class Pipeline:
 
     def _answered(self, answer: Answer, now: float, now_ms: int) -> None:
         settled = self._deliveries.answered(answer.request, answer.verdict, now)
+        destination = answer.request.key.destination
         if answer.usage:
-            self._deliveries.heard(answer.request.key.destination, answer.usage, now)
+            self._deliveries.heard(destination, answer.usage, now)
         self._journal.answered(answer, settled)
-        self._tell_states()
+        # Of the others' states is told once a turn: with many of them to ask is work.
+        self._tell_state(self._deliveries.outboxes[destination])
         delivered = [settlement for settlement in settled if isinstance(settlement, Delivered)]
         self._journal.delivered([d for d in delivered if self._ledger.settle(d.event.record)])
         self._reject([s for s in settled if isinstance(s, Rejected)], now_ms)
 
     def _tell_states(self) -> None:
         """One answer may change what many destinations do, and some pauses end by time alone."""
-        for destination, outbox in self._deliveries.outboxes.items():
-            state = (outbox.state, outbox.halted and outbox.halted.reason)
-            if self._states.get(destination, (OutboxState.READY, None)) != state:
-                self._states[destination] = state
-                self._journal.destination_changed(outbox)
+        for outbox in self._deliveries.outboxes.values():
+            self._tell_state(outbox)
+
+    def _tell_state(self, outbox: Outbox) -> None:
+        state = (outbox.state, outbox.halted and outbox.halted.reason)
+        if self._states.get(outbox.destination, (OutboxState.READY, None)) != state:
+            self._states[outbox.destination] = state
+            self._journal.destination_changed(outbox)
 
     def _reject(self, rejected: list[Rejected], now_ms: int) -> None:
         for one in rejected:
@@ -476,7 +482,7 @@ class Pipeline:
         offset = self._ledger.give_back(partition)
         if offset is not None:
             self._deliveries.give_back(partition, offset)
-            self._guard.give_back(partition, offset)
+            self._deliveries.remember(self._guard.give_back(partition, offset))
             self._source.rewind({partition: offset})
             self._journal.given_back(partition, offset)
 

@@ -240,8 +240,9 @@ def test_what_is_read_again_is_dropped() -> None:
     for partition, offset in ((0, 5), (0, 6), (1, 9)):
         guard.rejected(bad(partition=partition, offset=offset), 0.0)
 
-    guard.give_back(ZERO, 5)
+    given_back = guard.give_back(ZERO, 5)
 
+    assert [one.record.offset for one in given_back] == [5, 6]
     assert [one.record.offset for one in guard.accept(SHOP)] == [1, 9]
 
 
