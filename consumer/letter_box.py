@@ -85,6 +85,13 @@ class LetterBox:
         """How many of them are of records that are still open here."""
         return sum(not letter.forgotten for letter in self._letters.values())
 
+    def holds(self, partition: TopicPartition) -> bool:
+        """Whether a record of this partition that is still open here waits for its dead letter."""
+        return any(
+            not letter.forgotten and letter.rejected.record.partition == partition
+            for letter in self._letters.values()
+        )
+
     @property
     def too_large(self) -> frozenset[TopicPartition]:
         """Partitions with a record that the dead-letter topic does not take even briefly."""

@@ -477,7 +477,7 @@ class Pipeline:
 
     def _give_back(self, partition: TopicPartition) -> None:
         """Forget records behind all that is settled; they are read again later."""
-        if len(self._letters) or partition in self._intake.waiting_partitions:
+        if self._letters.holds(partition) or partition in self._intake.waiting_partitions:
             return  # these are open as well, and not to be met twice
         offset = self._ledger.give_back(partition)
         if offset is not None:
