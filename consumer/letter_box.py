@@ -7,7 +7,7 @@ operator can have a reference written in its place.
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -85,10 +85,10 @@ class LetterBox:
         """How many of them are of records that are still open here."""
         return sum(not letter.forgotten for letter in self._letters.values())
 
-    def holds(self, partition: TopicPartition) -> bool:
-        """Whether a record of this partition that is still open here waits for its dead letter."""
+    def holds(self, partitions: Collection[TopicPartition]) -> bool:
+        """Whether a record of these that is still open here waits for its dead letter."""
         return any(
-            not letter.forgotten and letter.rejected.record.partition == partition
+            not letter.forgotten and letter.rejected.record.partition in partitions
             for letter in self._letters.values()
         )
 

@@ -167,9 +167,10 @@ class Pipeline:
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Finish and commit what is in flight of these partitions, then their tenures end."""
         self._journal.rebalanced("revoked", partitions)
-        self._deliveries.close_holding(partitions)
+        leaving = frozenset(partitions)
+        self._deliveries.close_holding(leaving)
         until = self._clock.now() + self._timing.grace_seconds
-        self.pump(until=until, done=lambda: not self._worth_waiting(partitions))
+        self.pump(until=until, done=lambda: not self._worth_waiting(leaving))
         self._commit_in_callback(partitions, until)
         self._end(partitions)
 
@@ -219,7 +220,7 @@ class Pipeline:
         everything = self._ledger.partitions
         self._source.pause(everything)
         self._deliveries.drain()
-        while self._worth_waiting(everything) and not self._is_past(self._end_at):
+        while self._worth_waiting(frozenset(everything)) and not self._is_past(self._end_at):
             self._poll()
             self.pump(until=self._clock.now(), done=lambda: True)
         self._last_commit(everything)
@@ -449,7 +450,7 @@ class Pipeline:
         states = [self._ledger.state(partition) for partition in partitions]
         if not any(state is not None and state.open for state in states):
             return False
-        return len(self._letters) > 0 or self._deliveries.can_progress
+        return self._letters.holds(partitions) or self._deliveries.can_progress
 
     def _commit_in_callback(self, partitions: Collection[TopicPartition], until: float) -> None:
         """Commit before these leave, again while the group refuses and time is left."""
@@ -477,7 +478,7 @@ class Pipeline:
 
     def _give_back(self, partition: TopicPartition) -> None:
         """Forget records behind all that is settled; they are read again later."""
-        if self._letters.holds(partition) or partition in self._intake.waiting_partitions:
+        if self._letters.holds([partition]) or partition in self._intake.waiting_partitions:
             return  # these are open as well, and not to be met twice
         offset = self._ledger.give_back(partition)
         if offset is not None:

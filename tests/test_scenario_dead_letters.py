@@ -78,6 +78,21 @@ def test_a_partition_with_a_letter_that_nobody_takes_does_not_go_back_to_kafka()
     assert home.dead_letters.places == [stuck], "it is met once"
 
 
+def test_a_partition_leaves_at_once_though_another_ones_letter_is_taken_by_nobody() -> None:
+    home = house(grace_seconds=30.0)
+    home.dead_letters.refused.add(home.garbage(2))
+    home.meta.standing[SHOP] = expired_token()
+    home.publish(0, events=5, destination=SHOP)
+    home.run(10)
+    began_at = home.clock.now()
+
+    home.source.revoke(0)
+    home.run(0.01)
+
+    assert home.source.assigned == {1, 2}
+    assert home.clock.now() - began_at < 5
+
+
 def test_while_dead_letters_fail_nothing_is_committed_past_them() -> None:
     home = house(max_poll_seconds=5.0)
     home.publish(0, events=2)
