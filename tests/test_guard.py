@@ -234,6 +234,21 @@ def test_what_is_held_of_an_ended_tenure_is_dropped() -> None:
     assert [one.record.tenure for one in guard.accept(SHOP)] == [2]
 
 
+def test_an_alarm_is_told_while_any_partition_that_raised_it_is_ours() -> None:
+    guard = a_guard(events=10)
+    raised(guard, tenure=1)
+    guard.rejected(bad(tenure=2, partition=1), 0.0)
+    (alarm,) = guard.alarms
+
+    guard.forget(lambda tenure: tenure == 1)
+    assert guard.alarms == [alarm]
+    guard.forget(lambda tenure: True)
+    assert guard.alarms == []
+
+    assert guard.rejected(bad(tenure=3), 0.0) == (None, True), "it goes on where it was"
+    assert guard.alarms == [alarm]
+
+
 def test_what_is_read_again_is_dropped() -> None:
     guard = a_guard(events=10)
     raised(guard, offset=1)
