@@ -201,6 +201,12 @@ class Deliveries:
         skipped = (outbox.skip(place) for outbox in self.outboxes.values())
         return next(filter(None, skipped), None)
 
+    def remember(self, given_back: Iterable[Rejected]) -> None:
+        """The opposite of ``recalled``: these are read again, and may be sent after all."""
+        for one in given_back:
+            if one.maybe_delivered and one.first_sent_at_ms is not None:
+                self._first_sent[one.record.place] = one.first_sent_at_ms
+
     def recalled(self, rejected: Rejected) -> Rejected:
         """An event that is not even sent again, after it was given back or replayed: with what is
         known of its first sending."""

@@ -165,10 +165,14 @@ def _bound_uncommitted(flow: Flow, house: House, now: float, *, may_spill: bool)
         these, of = frozenset([partition]), _of_partition(partition)
         for outbox in house.deliveries.outboxes.values():
             gives_way = outbox.halted is not None or _has_lasted(outbox.trouble_since, house, now)
-            if gives_way and _others_wait(outbox.destination, these, house):
+            if not gives_way or partition not in outbox.carried().partitions:
+                continue  # to look through all that it holds, at every turn, would be work
+            if _others_wait(outbox.destination, these, house):
                 flow.spills.append(Spill(outbox, limits.in_flight_events, of))
         for held in house.held.values():
-            if _others_wait(held.destination, these, house):
+            if partition in held.carried.partitions and _others_wait(
+                held.destination, these, house
+            ):
                 flow.spills.append(Spill(held, limits.in_flight_events, of))
 
 

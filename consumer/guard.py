@@ -9,7 +9,7 @@ read, and never held: there is nobody whose share of the limits they could use.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from consumer.held_back import HeldBack
@@ -48,10 +48,12 @@ _NOTHING = Turned(None, False)
 @dataclass(slots=True)
 class _Course:
     """How an alarm goes on: ``accepted`` once an operator wants the dead letters, ``even_from``
-    the count of events from which on all partitions were read for a whole window."""
+    the count of events from which on all partitions were read for a whole window, ``tenures`` those
+    live ones in which anything was rejected for it."""
 
     accepted: bool = False
     even_from: int = 0
+    tenures: set[int] = field(default_factory=set)
 
 
 class Guard:
@@ -81,8 +83,9 @@ class Guard:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """The alarms in force."""
-        return list(self._alarms)
+        """The alarms in force. One whose partitions have all left is their next owner's to raise:
+        nothing might ever come here that ends it. With one of them it is back."""
+        return [alarm for alarm, course in self._alarms.items() if course.tenures]
 
     def passed(self, destination: PixelId) -> None:
         """An event was not rejected. Called for each event: it must cost next to nothing."""
@@ -105,6 +108,8 @@ class Guard:
         begins = course is None and many
         if begins:
             course = self._alarms[alarm] = _Course()
+        if course is not None:
+            course.tenures.add(rejected.record.tenure)
         held = course is not None and not course.accepted and self._holds(rejected, now)
         return Turned(alarm if begins else None, held)
 
@@ -146,13 +151,16 @@ class Guard:
         """Drop what belongs to tenures that are over: the next owner rejects it."""
         for held in self.held.values():
             held.take_out(lambda one: is_over(one.record.tenure))
+        for course in self._alarms.values():
+            course.tenures = {tenure for tenure in course.tenures if not is_over(tenure)}
 
-    def give_back(self, partition: TopicPartition, offset: int) -> None:
-        """Drop what is read again later: records of a partition from an offset on."""
-        for held in self.held.values():
-            held.take_out(
-                lambda one: one.record.partition == partition and one.record.offset >= offset
-            )
+    def give_back(self, partition: TopicPartition, offset: int) -> list[Rejected]:
+        """Drop what is read again later: records of a partition from an offset on. Returns them."""
+
+        def gone(one: Rejected) -> bool:
+            return one.record.partition == partition and one.record.offset >= offset
+
+        return [one for held in self.held.values() for one in held.take_out(gone)]
 
     def _holds(self, rejected: Rejected, now: float) -> bool:
         destination = _destination_of(rejected)

@@ -43,8 +43,9 @@ class HeldBack:
     def spill(self, events_max: int, of: Callable[[Prepared | Rejected], bool]) -> list[Rejected]:
         """Give up the oldest that ``of`` marks, so that other destinations can go on."""
         spilled = [one for one in self._waiting if of(one)][:events_max]
-        chosen = {id(one) for one in spilled}
-        self._keep(one for one in self._waiting if id(one) not in chosen)
+        if spilled:
+            chosen = {id(one) for one in spilled}
+            self._keep(one for one in self._waiting if id(one) not in chosen)
         return spilled
 
     def take_out(self, gone: Callable[[Rejected], bool]) -> list[Rejected]:

@@ -7,7 +7,7 @@ operator can have a reference written in its place.
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -84,6 +84,13 @@ class LetterBox:
     def of_live_tenures(self) -> int:
         """How many of them are of records that are still open here."""
         return sum(not letter.forgotten for letter in self._letters.values())
+
+    def holds(self, partitions: Collection[TopicPartition]) -> bool:
+        """Whether a record of these that is still open here waits for its dead letter."""
+        return any(
+            not letter.forgotten and letter.rejected.record.partition in partitions
+            for letter in self._letters.values()
+        )
 
     @property
     def too_large(self) -> frozenset[TopicPartition]:
@@ -174,11 +181,14 @@ class LetterBox:
         return produced
 
     def _look_for_unanswered(self, now: float) -> None:
-        """The one that has been out for longest speaks for all."""
-        ticket, since = next(iter(self._out.items()), (0, now))
-        letter = self._letters.get(ticket)
-        if letter is not None and not letter.forgotten and now - since > UNANSWERED_SECONDS:
-            self._failing.setdefault(ticket, UNANSWERED)
+        """The one of ours that has been out for longest speaks for all."""
+        for ticket, since in self._out.items():
+            if now - since <= UNANSWERED_SECONDS:
+                return
+            letter = self._letters.get(ticket)
+            if letter is not None and not letter.forgotten:
+                self._failing.setdefault(ticket, UNANSWERED)
+                return
 
     def _well(self, ticket: int) -> None:
         self._failing.pop(ticket, None)

@@ -30,6 +30,7 @@ from consumer.model import (
     Suppressed,
     TopicPartition,
 )
+from consumer.outbox import Outbox
 from consumer.patience import OutboxState
 from consumer.prepare import Preparation
 from consumer.schema_registry import Fetched
@@ -166,9 +167,10 @@ class Pipeline:
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Finish and commit what is in flight of these partitions, then their tenures end."""
         self._journal.rebalanced("revoked", partitions)
-        self._deliveries.close_holding(partitions)
+        leaving = frozenset(partitions)
+        self._deliveries.close_holding(leaving)
         until = self._clock.now() + self._timing.grace_seconds
-        self.pump(until=until, done=lambda: not self._worth_waiting(partitions))
+        self.pump(until=until, done=lambda: not self._worth_waiting(leaving))
         self._commit_in_callback(partitions, until)
         self._end(partitions)
 
@@ -218,7 +220,7 @@ class Pipeline:
         everything = self._ledger.partitions
         self._source.pause(everything)
         self._deliveries.drain()
-        while self._worth_waiting(everything) and not self._is_past(self._end_at):
+        while self._worth_waiting(frozenset(everything)) and not self._is_past(self._end_at):
             self._poll()
             self.pump(until=self._clock.now(), done=lambda: True)
         self._last_commit(everything)
@@ -336,21 +338,26 @@ class Pipeline:
 
     def _answered(self, answer: Answer, now: float, now_ms: int) -> None:
         settled = self._deliveries.answered(answer.request, answer.verdict, now)
+        destination = answer.request.key.destination
         if answer.usage:
-            self._deliveries.heard(answer.request.key.destination, answer.usage, now)
+            self._deliveries.heard(destination, answer.usage, now)
         self._journal.answered(answer, settled)
-        self._tell_states()
+        # Of the others' states is told once a turn: with many of them to ask is work.
+        self._tell_state(self._deliveries.outboxes[destination])
         delivered = [settlement for settlement in settled if isinstance(settlement, Delivered)]
         self._journal.delivered([d for d in delivered if self._ledger.settle(d.event.record)])
         self._reject([s for s in settled if isinstance(s, Rejected)], now_ms)
 
     def _tell_states(self) -> None:
         """One answer may change what many destinations do, and some pauses end by time alone."""
-        for destination, outbox in self._deliveries.outboxes.items():
-            state = (outbox.state, outbox.halted and outbox.halted.reason)
-            if self._states.get(destination, (OutboxState.READY, None)) != state:
-                self._states[destination] = state
-                self._journal.destination_changed(outbox)
+        for outbox in self._deliveries.outboxes.values():
+            self._tell_state(outbox)
+
+    def _tell_state(self, outbox: Outbox) -> None:
+        state = (outbox.state, outbox.halted and outbox.halted.reason)
+        if self._states.get(outbox.destination, (OutboxState.READY, None)) != state:
+            self._states[outbox.destination] = state
+            self._journal.destination_changed(outbox)
 
     def _reject(self, rejected: list[Rejected], now_ms: int) -> None:
         for one in rejected:
@@ -443,7 +450,7 @@ class Pipeline:
         states = [self._ledger.state(partition) for partition in partitions]
         if not any(state is not None and state.open for state in states):
             return False
-        return len(self._letters) > 0 or self._deliveries.can_progress
+        return self._letters.holds(partitions) or self._deliveries.can_progress
 
     def _commit_in_callback(self, partitions: Collection[TopicPartition], until: float) -> None:
         """Commit before these leave, again while the group refuses and time is left."""
@@ -471,12 +478,12 @@ class Pipeline:
 
     def _give_back(self, partition: TopicPartition) -> None:
         """Forget records behind all that is settled; they are read again later."""
-        if len(self._letters) or partition in self._intake.waiting_partitions:
+        if self._letters.holds([partition]) or partition in self._intake.waiting_partitions:
             return  # these are open as well, and not to be met twice
         offset = self._ledger.give_back(partition)
         if offset is not None:
             self._deliveries.give_back(partition, offset)
-            self._guard.give_back(partition, offset)
+            self._deliveries.remember(self._guard.give_back(partition, offset))
             self._source.rewind({partition: offset})
             self._journal.given_back(partition, offset)
 

@@ -66,7 +66,7 @@ class Valve:
             too_large=too_large,
             may_spill=may_spill,
         )
-        ours = self._house.ledger.partitions
+        ours = set(self._house.ledger.partitions)
         if shut:
             for partition in ours:
                 flow.paused.setdefault(partition, PauseCause.IN_FLIGHT)

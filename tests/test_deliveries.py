@@ -1,5 +1,7 @@
 """Deliveries: what waits between preparation and Meta, and what each moment lets out of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from consumer.apart import BATCHES_MIN
@@ -366,6 +368,23 @@ def test_a_halted_destination_is_tried_again_at_once_when_the_app_secret_changed
         assert len(requests) == (now in (3.0, 4.0)), "only a change, and only a halt"
         for request in requests:
             place.answer(request, NO_TOKEN, now)
+
+
+def test_what_the_guard_gave_back_is_remembered_as_sent_when_it_comes_again() -> None:
+    place = Place(seconds_max=0.0)
+    place.add(an_event())
+    (request,) = place.advance().requests
+    place.answer(request, TIMED_OUT)
+    place.deliveries.give_back(TopicPartition(TOPIC, 0), 0)
+    rejected = Rejected(record=a_record(), reason=Reason.EVENT_TOO_OLD, detail="too old")
+    once = place.deliveries.recalled(rejected)
+
+    place.deliveries.remember([once, replace(rejected, record=a_record(offset=1))])
+
+    assert once.first_sent_at_ms == NOW_MS
+    assert place.deliveries.recalled(rejected) == once
+    never_sent = replace(rejected, record=a_record(offset=1))
+    assert place.deliveries.recalled(never_sent) == never_sent
 
 
 def test_a_kind_that_meta_keeps_refusing_gets_windows_of_its_own_that_fill_like_others() -> None:

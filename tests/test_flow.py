@@ -468,6 +468,22 @@ def test_at_the_uncommitted_bound_the_guard_gives_up_that_partitions_records() -
     assert held.carried.partitions == {ONE}
 
 
+def test_at_the_uncommitted_bound_who_holds_nothing_of_that_partition_is_not_asked() -> None:
+    place = Place(uncommitted_records=5, in_flight_events=1000)
+    place.hold(ILL, 2, partition=ONE)
+    place.carry(ILL, 2, partition=ONE)
+    place.answer(NO_TOKEN)
+    place.carry(WELL, 1)
+    place.seen[ZERO].add(ILL)
+    for event in place.carry(WELL, 6):
+        place.ledger.settle(event.record)
+
+    flow = place.flow(1.0)
+
+    assert ZERO in flow.paused
+    assert flow.spills == []
+
+
 def test_what_the_guard_holds_goes_back_to_kafka_from_a_partition_of_its_own() -> None:
     place = Place(in_flight_events=10, full=True, configured=2)
     place.hold(ILL, 6, partition=ONE)

@@ -234,14 +234,30 @@ def test_what_is_held_of_an_ended_tenure_is_dropped() -> None:
     assert [one.record.tenure for one in guard.accept(SHOP)] == [2]
 
 
+def test_an_alarm_is_told_while_any_partition_that_raised_it_is_ours() -> None:
+    guard = a_guard(events=10)
+    raised(guard, tenure=1)
+    guard.rejected(bad(tenure=2, partition=1), 0.0)
+    (alarm,) = guard.alarms
+
+    guard.forget(lambda tenure: tenure == 1)
+    assert guard.alarms == [alarm]
+    guard.forget(lambda tenure: True)
+    assert guard.alarms == []
+
+    assert guard.rejected(bad(tenure=3), 0.0) == (None, True), "it goes on where it was"
+    assert guard.alarms == [alarm]
+
+
 def test_what_is_read_again_is_dropped() -> None:
     guard = a_guard(events=10)
     raised(guard, offset=1)
     for partition, offset in ((0, 5), (0, 6), (1, 9)):
         guard.rejected(bad(partition=partition, offset=offset), 0.0)
 
-    guard.give_back(ZERO, 5)
+    given_back = guard.give_back(ZERO, 5)
 
+    assert [one.record.offset for one in given_back] == [5, 6]
     assert [one.record.offset for one in guard.accept(SHOP)] == [1, 9]
 
 

@@ -517,6 +517,17 @@ def test_a_letter_without_a_report_is_failing_after_a_while_and_well_with_its_re
     assert box.failing is None
 
 
+def test_letters_without_a_report_are_failing_also_behind_one_of_an_ended_tenure() -> None:
+    box = box_with(Topic(), rejected(0, tenure=1), rejected(1, tenure=2))
+    box.advance(0.0)
+    box.advance(UNANSWERED_SECONDS + 1)
+
+    box.forget(lambda tenure: tenure == 1)
+    box.advance(UNANSWERED_SECONDS + 2)
+
+    assert box.failing == "_TIMED_OUT", "nothing is written, and nobody may spill"
+
+
 def test_a_failing_letter_that_turns_out_too_large_is_no_longer_failing() -> None:
     topic = Topic()
     box = box_with(topic, rejected())

@@ -3,6 +3,7 @@ the offset: whatever happens to the one, the other waits for it, and for it alon
 """
 
 from consumer.letter_box import TOO_LARGE_AGAIN_SECONDS
+from consumer.model import Retry, RetryCause
 from tests.fakes.dead_letters import header
 from tests.fakes.house import CRM, SHOP, house
 from tests.fakes.meta import expired_token
@@ -38,6 +39,58 @@ def test_dead_letters_that_are_acknowledged_backwards_commit_nothing_too_early()
 
     assert home.dead_letters.places == [(0, offset) for offset in reversed(range(20))]
     assert home.committed(0) == 20
+
+
+def test_a_letter_that_nobody_takes_keeps_no_destination_in_trouble_from_giving_way() -> None:
+    home = house(in_flight_events=1000, window_events=100, max_poll_seconds=5.0)
+    stuck = home.garbage(2)
+    home.dead_letters.refused.add(stuck)
+    home.run(3)
+    home.meta.standing[SHOP] = Retry(RetryCause.CONNECTION, None, reached_meta=False)
+    home.publish(0, events=2000, destination=SHOP)
+    home.run(30)
+
+    places = home.publish(1, events=50, destination=CRM)
+    home.run(60)
+
+    assert all(home.meta.accepted[place] == 1 for place in places)
+    home.meta.standing.clear()
+    home.dead_letters.refused.clear()
+    home.settle_all(300)
+    assert len(home.meta.accepted) == 2050
+    assert home.dead_letters.places == [stuck]
+
+
+def test_a_partition_with_a_letter_that_nobody_takes_does_not_go_back_to_kafka() -> None:
+    home = house(in_flight_events=1000, window_events=100, max_poll_seconds=5.0)
+    home.meta.standing[SHOP] = Retry(RetryCause.CONNECTION, None, reached_meta=False)
+    home.publish(0, events=100, destination=SHOP)
+    stuck = home.garbage(0)
+    home.dead_letters.refused.add(stuck)
+    home.publish(0, events=2000, destination=SHOP)
+    home.run(60)
+    assert not home.source.rewinds
+
+    home.dead_letters.refused.clear()
+    home.meta.standing.clear()
+    home.settle_all(300)
+
+    assert home.dead_letters.places == [stuck], "it is met once"
+
+
+def test_a_partition_leaves_at_once_though_another_ones_letter_is_taken_by_nobody() -> None:
+    home = house(grace_seconds=30.0)
+    home.dead_letters.refused.add(home.garbage(2))
+    home.meta.standing[SHOP] = expired_token()
+    home.publish(0, events=5, destination=SHOP)
+    home.run(10)
+    began_at = home.clock.now()
+
+    home.source.revoke(0)
+    home.run(0.01)
+
+    assert home.source.assigned == {1, 2}
+    assert home.clock.now() - began_at < 5
 
 
 def test_while_dead_letters_fail_nothing_is_committed_past_them() -> None:

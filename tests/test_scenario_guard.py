@@ -59,6 +59,22 @@ def test_a_bad_deploy_is_told_once_at_its_beginning_and_once_at_its_end() -> Non
     assert home.lines.named(ENDS) == [{"destination": CRM, "reason": REASON, "dead_lettering": 0}]
 
 
+def test_an_alarm_whose_partition_left_for_another_member_is_told_here_no_longer() -> None:
+    home = house(guard_events=100, guard_pauses=True)
+    bad(home, 0, 200)
+    home.run(5)
+    assert alarm(home) == 1
+
+    home.source.revoke(0)
+    home.publish(1, events=10, destination=SHOP)
+    home.run(60)
+    assert alarm(home) is None
+
+    home.source.assign(0)
+    home.run(5)
+    assert alarm(home) == 1
+
+
 def test_the_other_destination_raises_no_alarm() -> None:
     home = house(guard_events=100, guard_pauses=True)
     for _ in range(50):
