@@ -83,7 +83,8 @@ def is_unseen(character: str) -> bool:
     fillers = r"HANGUL.* FILLER|VARIATION SELECTOR|GRAPHEME JOINER|VOWEL INHERENT"
     named = re.search(fillers, unicodedata.name(character, ""))
     reserved = 0xFFF0 <= ord(character) <= 0xFFFB or 0xE0000 <= ord(character) <= 0xE0FFF
-    return unicodedata.category(character) == "Cf" or named is not None or reserved
+    newer = 0x13439 <= ord(character) <= 0x1343F  # hieroglyphs' joiners, which Python 3.11 lacks
+    return unicodedata.category(character) == "Cf" or named is not None or reserved or newer
 
 
 BLANK = "".join(
