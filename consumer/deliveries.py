@@ -80,13 +80,15 @@ class Deliveries:
         """Events whose time is still to come."""
         return [event for _, _, event in self._held]
 
-    @property
-    def can_progress(self) -> bool:
-        """Whether a drain has something to wait for."""
+    def can_progress(self, partitions: Collection[TopicPartition]) -> bool:
+        """Whether a drain of these has something to wait for."""
         return (
             bool(self._closed)
-            or self._windows.events > 0
-            or any(outbox.can_progress for outbox in self.outboxes.values())
+            or self._windows.find(lambda event: event.record.partition in partitions) is not None
+            or any(
+                outbox.can_progress and not outbox.carried().partitions.isdisjoint(partitions)
+                for outbox in self.outboxes.values()
+            )
         )
 
     def add(self, event: Prepared, now: float) -> None:

@@ -450,7 +450,7 @@ class Pipeline:
         states = [self._ledger.state(partition) for partition in partitions]
         if not any(state is not None and state.open for state in states):
             return False
-        return self._letters.holds(partitions) or self._deliveries.can_progress
+        return self._letters.holds(partitions) or self._deliveries.can_progress(partitions)
 
     def _commit_in_callback(self, partitions: Collection[TopicPartition], until: float) -> None:
         """Commit before these leave, again while the group refuses and time is left."""

@@ -251,7 +251,7 @@ def test_a_window_closed_for_a_leaving_partition_is_not_sent_once_its_tenure_is_
     place.end_tenure(1)
 
     assert place.advance().requests == []
-    assert not place.deliveries.can_progress
+    assert not place.deliveries.can_progress([TopicPartition(TOPIC, 0)])
 
 
 def test_what_is_in_flight_when_its_tenure_ends_settles_nothing_that_is_sent_again() -> None:
@@ -320,24 +320,24 @@ def test_a_drain_waits_for_windows_and_requests_and_for_what_may_go_out_soon(
     verdict: Verdict, worth_waiting: bool
 ) -> None:
     place = Place()
-    assert not place.deliveries.can_progress
+    assert not place.deliveries.can_progress([TopicPartition(TOPIC, 0)])
     place.add(an_event())
-    assert place.deliveries.can_progress  # an open window
+    assert place.deliveries.can_progress([TopicPartition(TOPIC, 0)])  # an open window
     place.deliveries.close_holding([TopicPartition(TOPIC, 0)])
-    assert place.deliveries.can_progress  # a closed one
+    assert place.deliveries.can_progress([TopicPartition(TOPIC, 0)])  # a closed one
     (request,) = place.advance().requests
-    assert place.deliveries.can_progress  # a request that is out
+    assert place.deliveries.can_progress([TopicPartition(TOPIC, 0)])  # a request that is out
 
     place.answer(request, verdict)
 
-    assert place.deliveries.can_progress is worth_waiting
+    assert place.deliveries.can_progress([TopicPartition(TOPIC, 0)]) is worth_waiting
 
 
 def test_a_drain_does_not_wait_for_events_that_are_held_back() -> None:
     place = Place()
     place.add(held("held", due_at_ms=NOW_MS + 1000))
 
-    assert not place.deliveries.can_progress
+    assert not place.deliveries.can_progress([TopicPartition(TOPIC, 0)])
 
 
 def test_a_halted_destination_is_tried_again_at_once_only_when_its_token_changed() -> None:

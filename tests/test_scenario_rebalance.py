@@ -158,7 +158,7 @@ def test_nothing_of_a_tenure_that_is_over_is_kept() -> None:
 
     assert home.ledger.open_records == 0
     assert not list(home.deliveries.outboxes[CRM].waiting())
-    assert not home.deliveries.can_progress
+    assert not home.deliveries.can_progress(home.topic.partitions)
     assert "0 held" in repr(home.deliveries)
     assert home.metric("conversions_in_flight_bytes") == 0
 
@@ -225,6 +225,22 @@ def test_a_halted_destination_does_not_hold_up_a_revocation() -> None:
 
     assert home.clock.now() - before < 1.0
     assert home.committed(0) == 0
+
+
+def test_a_destination_that_fails_on_what_stays_does_not_hold_up_a_revocation() -> None:
+    home = house(grace_seconds=30.0)
+    home.meta.standing[CRM] = expired_token()
+    home.meta.standing[SHOP] = outage()
+    home.publish(0, events=20, destination=CRM)
+    home.publish(1, events=20, destination=SHOP)
+    home.run(20)
+    began_at = home.clock.now()
+
+    home.source.revoke(0)
+    home.run(0.01)
+
+    assert home.source.assigned == {1, 2}
+    assert home.clock.now() - began_at < 5
 
 
 def test_a_revocation_lasts_no_longer_than_the_grace_time() -> None:
