@@ -57,6 +57,7 @@ class Isolation:
         random.Random(seed).shuffle(shuffled)  # noqa: S311 - the same batch, the same order
         self._rank = {id(event): rank for rank, event in enumerate(shuffled)}
         self._trial = list(events)
+        self._accused: set[int] = set()
         self.refused(refusal)
 
     def __repr__(self) -> str:
@@ -74,6 +75,10 @@ class Isolation:
     def trial(self) -> list[Prepared]:
         """What to send next; empty when nothing is left to find."""
         return self._trial
+
+    def accuses(self, event: Prepared) -> bool:
+        """Whether a rule or a hint of Meta's has singled it out."""
+        return id(event) in self._accused
 
     def found(self) -> list[Found]:
         """The bad events found since the last call; they leave the isolation with this.
@@ -193,6 +198,8 @@ class Isolation:
         else:  # what was learnt of the rate of bad ones holds for these as well
             line.suspects, self._refusal = refused, refusal
         suspected = _ids(line.suspects)
+        if len(suspected) < len(refused):
+            self._accused |= suspected
         line.behind = [event for event in refused if id(event) not in suspected]
         line.unknown = [event for event in line.unknown if id(event) not in suspected]
         line.presumed_good = [e for e in line.presumed_good if id(e) not in suspected]

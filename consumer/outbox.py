@@ -313,7 +313,8 @@ class Outbox:
         trial = parcel.trial()
         if len(trial) != 1:
             return False
-        self._refused_alone.add(trial[0], now)
+        accused = parcel.isolation is not None and parcel.isolation.accuses(trial[0])
+        self._refused_alone.add(trial[0], now, accused=accused)
         if not (self._patience.every_event_refused or self._refused_alone.is_every_event(now)):
             return False
         self._patience.halt(Halted(HaltReason.EVERY_EVENT_REFUSED, error), now)

@@ -94,7 +94,7 @@ def answer_once(box: Outbox, verdict: Verdict, now: float = 0.0) -> list[Deliver
 
 
 def work_off(
-    box: Outbox, bad: set[str], now: float = 0.0
+    box: Outbox, bad: set[str], now: float = 0.0, refused: Refused = REFUSED
 ) -> tuple[list[Delivered], list[Rejected], list[Request]]:
     """Answer truthfully until nothing goes out any more."""
     delivered: list[Delivered] = []
@@ -107,7 +107,7 @@ def work_off(
             return delivered, rejected, requests
         for request in due.requests:
             requests.append(request)
-            verdict = REFUSED if bad & set(ids(request.events)) else ACCEPTED
+            verdict = refused if bad & set(ids(request.events)) else ACCEPTED
             for one in box.answered(request.request_id, verdict, now):
                 if isinstance(one, Delivered):
                     delivered.append(one)
@@ -473,6 +473,46 @@ def test_after_eleven_events_refused_alone_the_destination_halts_and_the_rest_is
         assert len(probe.events) == 1
         assert box.answered(probe.request_id, REFUSED, now) == []
     assert set(ids(list(box.waiting()))) == held
+
+
+RARE_KEY = Refused(MetaError(http_status=400, code=100, subcode=2804019, trace_id="Arare"))
+
+
+def with_a_rare_key(event: Prepared) -> Prepared:
+    return event._replace(body=b'{"custom_data":{"a_key_of_our_own":1}}')
+
+
+def test_batches_side_by_side_whose_bad_events_a_rule_knows_do_not_halt_the_destination() -> None:
+    box = outbox(requests_max=8)
+    bad: set[str] = set()
+    for letter in "abcdef":
+        events = some_events(200, prefix=letter)
+        marked = [with_a_rare_key(event) for event in events[:10]]
+        bad |= set(ids(marked))
+        box.offer(a_batch([*marked, *events[10:]], batch_id=letter))
+
+    delivered, rejected, requests = work_off(box, bad, refused=RARE_KEY)
+
+    assert sum(len(request.events) == 1 for request in requests[:50]) > REFUSED_ALONE_MAX
+    assert box.halted is None
+    assert {one.event_id for one in rejected} == bad
+    assert len(delivered) == 6 * 190
+
+
+def test_a_rule_that_marks_some_hides_no_destination_that_refuses_every_event() -> None:
+    box = outbox(requests_max=8)
+    everything: set[str] = set()
+    for letter in "abcdef":
+        events = some_events(200, prefix=letter)
+        everything |= set(ids(events))
+        marked = [with_a_rare_key(event) for event in events[:100]]
+        box.offer(a_batch([*marked, *events[100:]], batch_id=letter))
+
+    delivered, rejected, _ = work_off(box, everything, refused=RARE_KEY)
+
+    assert (delivered, rejected) == ([], [])
+    assert box.halted == Halted(HaltReason.EVERY_EVENT_REFUSED, RARE_KEY.error)
+    assert set(ids(list(box.waiting()))) == everything
 
 
 def test_batches_of_one_that_are_all_refused_halt_the_destination_too() -> None:

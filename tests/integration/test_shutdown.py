@@ -78,7 +78,7 @@ def test_what_a_halted_destination_a_schema_and_a_dead_letter_hold_is_told(world
     _produce(world, 2, b"\x00" + (9_999_999).to_bytes(4, "big") + b"x")
     running.wait_for_line("schema 9999999 is not found", 30)
     _produce(world, 3, b"no Avro" * 100)
-    running.wait_for_line('"dead letters cannot be written', 30)
+    running.wait_for_line('"a record is too large for the dead-letter topic', 30)
 
     seconds_to_end(running, code=1)
 
