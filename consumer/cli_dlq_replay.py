@@ -17,12 +17,20 @@ from consumer.cli_repair import (
     Wishes,
     repairing,
 )
-from consumer.command_line import JsonOutput, SettingsFile, refuse, refusing, settings_from
+from consumer.command_line import (
+    JsonOutput,
+    SettingsFile,
+    moment_ms,
+    refuse,
+    refusing,
+    settings_from,
+)
 from consumer.letter import Place
 from consumer.letter_filter import LetterFilter
 from consumer.settings import SettingsError
 
 MAX_REPLAYS = 3
+NOW_MS_OFF_MAX = 60_000
 
 
 def _option(text: str, *names: str, **more: Any) -> Any:
@@ -73,6 +81,8 @@ def replay(
 
     if per_second is not None and not (math.isfinite(per_second) and per_second > 0):
         refuse("--per-second must be a number above 0")
+    if yes and abs(now_ms - moment_ms(None)) > NOW_MS_OFF_MAX:
+        refuse("--now is for dry runs: what is really replayed is judged by the present")
     settings = settings_from(settings_file, assignments)
     with refusing(SettingsError, KeyFileMistake):
         settings.require_kafka()

@@ -43,6 +43,7 @@ def conversions(*arguments: str, **environment: str) -> subprocess.CompletedProc
         ("--max-replays", "0"),
         ("--reason", "destination_halt"),
         ("--to-topic", DLQ_TOPIC),
+        ("--yes", "--now", "2026-01-01"),
     ],
 )
 def test_what_cannot_be_meant_is_exit_code_2(arguments: tuple[str, ...]) -> None:
