@@ -25,7 +25,7 @@ from consumer.command_line import (
     refusing,
     settings_from,
 )
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.letter_filter import LetterFilter
 from consumer.settings import SettingsError
 
@@ -117,7 +117,7 @@ class _Watching(NamedTuple):
 
     signals: list[int]
     show: Callable[[str, int, int], None]
-    chosen: Callable[[Container[Place]], None]
+    chosen: Callable[[Container[LetterPlace]], None]
 
     def stops(self) -> int:
         """How many signals came."""

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from consumer.command_line import refuse, refusing
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.letter_filter import LetterFilter
 from consumer.replay_plan import Repair, unchanged
 from consumer.settings import Settings
@@ -53,7 +53,7 @@ class Editing(NamedTuple):
     asked for all of them."""
 
     repair: Repair
-    only: Callable[[Container[Place]], None]
+    only: Callable[[Container[LetterPlace]], None]
     is_fine: Callable[[], bool]
 
 

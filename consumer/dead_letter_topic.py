@@ -24,7 +24,7 @@ from consumer.check_brokers import unreachable
 from consumer.kafka import record_of
 from consumer.kafka_refusal import configuring
 from consumer.kafka_settings import without_membership
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.model import Record, TopicPartition
 
 ANSWER_SECONDS = 10.0
@@ -85,7 +85,7 @@ class DeadLetterTopic:
                 read += len(turn)
                 progress(read, max(read, about))
 
-    def read_one(self, place: Place) -> Record | None:
+    def read_one(self, place: LetterPlace) -> Record | None:
         """The record at a place; None where there is none, or none that is committed."""
         with closing(self._consumer()) as consumer:
             if place.partition not in self._partitions(consumer):

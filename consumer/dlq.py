@@ -13,7 +13,7 @@ import orjson
 
 from consumer import stdout
 from consumer.dead_letter_topic import DeadLetterTopic
-from consumer.letter import Foreign, Letter, Marker, Place, Unseal, read_letter
+from consumer.letter import Foreign, Letter, LetterPlace, Marker, Unseal, read_letter
 from consumer.letter_filter import LetterFilter
 from consumer.letter_lines import heading, letter_json, letter_line
 from consumer.letter_page import content_of, page_json, page_text
@@ -172,16 +172,16 @@ def _newest(found: Iterator[Shown], limit: int) -> list[Shown]:
     return [each for _, _, each in sorted(kept, reverse=True)]
 
 
-def _place(which: str) -> Place | None:
+def _place(which: str) -> LetterPlace | None:
     """``partition:offset``."""
     partition, colon, offset = which.partition(":")
     whole = all(
         len(part) <= 18 and part.isascii() and part.isdigit() for part in (partition, offset)
     )
-    return Place(int(partition), int(offset)) if colon and whole else None
+    return LetterPlace(int(partition), int(offset)) if colon and whole else None
 
 
-def _at(topic: DeadLetterTopic, place: Place) -> _Answer:
+def _at(topic: DeadLetterTopic, place: LetterPlace) -> _Answer:
     record = topic.read_one(place)
     if record is None:
         return _Answer(None, f"there is no record at {place} of {topic.name}")
@@ -195,7 +195,7 @@ def _at(topic: DeadLetterTopic, place: Place) -> _Answer:
 def _named(topic: DeadLetterTopic, which: str) -> _Answer:
     """The newest with this trace id or event id."""
     newest: Letter | None = None
-    places: list[Place] = []
+    places: list[LetterPlace] = []
     with progress_bar("looking", None) as advance:
         for record in topic.read(since_ms=None, partitions=None, progress=advance):
             letter = read_letter(record)

@@ -17,7 +17,7 @@ from consumer.origin import MASKED, header_origin, is_whole, text_header
 TIME_CHARACTERS_MAX = 40
 
 
-class Place(NamedTuple):
+class LetterPlace(NamedTuple):
     """Where a record lies in its topic, which for letters is always the one: ``model.Place`` names
     the topic as well."""
 
@@ -44,7 +44,7 @@ class Letter:
     of the key with which the value is encrypted. Times are wall-clock milliseconds.
     """
 
-    place: Place
+    place: LetterPlace
     written_at_ms: int
     key: bytes | None
     value: bytes | None
@@ -108,7 +108,7 @@ class Foreign:
     ``stage`` and ``error`` (the class of an exception) are theirs, ``message`` may quote anything.
     """
 
-    place: Place
+    place: LetterPlace
     written_at_ms: int
     key: bytes | None
     value: bytes | None
@@ -129,7 +129,7 @@ class Foreign:
 class Marker:
     """A replay's trace; ``mark`` is None when the headers do not tell of which replay."""
 
-    place: Place
+    place: LetterPlace
     written_at_ms: int
     mark: Mark | None
 
@@ -149,7 +149,7 @@ Unseal = Callable[[Letter], Letter | StillSealed]
 
 def read_letter(record: Record) -> Found:
     """What one record of the dead-letter topic is."""
-    place = Place(record.partition.partition, record.offset)
+    place = LetterPlace(record.partition.partition, record.offset)
     if record.value is None and any(name == _REPLAYED for name, _ in record.headers):
         return Marker(place=place, written_at_ms=record.timestamp_ms, mark=_mark(record))
     reason = _text(record, OwnHeader.REASON)
@@ -165,7 +165,7 @@ def opened(letter: Letter, unseal: Unseal | None) -> Letter | StillSealed:
     return unseal(letter)
 
 
-def _letter(record: Record, place: Place, text: str) -> Letter:
+def _letter(record: Record, place: LetterPlace, text: str) -> Letter:
     reason = _REASONS.get(text, text)
     event_id = _text(record, OwnHeader.EVENT_ID)
     return Letter(
@@ -219,7 +219,7 @@ def _mark(record: Record) -> Mark | None:
     return None if origin is None or replay is None else Mark(origin, replay)
 
 
-def _foreign(record: Record, place: Place) -> Foreign:
+def _foreign(record: Record, place: LetterPlace) -> Foreign:
     names = {name for name, _ in record.headers}
     family = next((each for each in _FOREIGN if names & set(_FOREIGN[each])), Family.UNKNOWN)
     theirs = _FOREIGN.get(family, _NO_NAMES)

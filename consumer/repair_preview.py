@@ -12,7 +12,7 @@ import orjson
 
 from consumer.edit_walk import Change, Names
 from consumer.finding import printable
-from consumer.letter import Letter, Place
+from consumer.letter import Letter, LetterPlace
 from consumer.masking import masked_event
 from consumer.origin import MASKED
 from consumer.repair import Repaired, Repairs, Unfit
@@ -31,7 +31,7 @@ class Preview:
 
     def __init__(self, repairs: Repairs, *, reveal: bool) -> None:
         self._repairs, self._reveal = repairs, reveal
-        self._changed: dict[Place, tuple[str, ...]] = {}
+        self._changed: dict[LetterPlace, tuple[str, ...]] = {}
         self._unfit: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Preview:
                     self._changed.setdefault(letter.place, lines)
                 return repaired
 
-    def only(self, chosen: Container[Place]) -> None:
+    def only(self, chosen: Container[LetterPlace]) -> None:
         """Only these are replayed: nothing else is told to change."""
         self._changed = {place: told for place, told in self._changed.items() if place in chosen}
 

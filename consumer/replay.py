@@ -19,7 +19,7 @@ from consumer.kafka_replay import (
     Superseded,
     replay_producer,
 )
-from consumer.letter import Place, Unseal
+from consumer.letter import LetterPlace, Unseal
 from consumer.letter_filter import LetterFilter
 from consumer.model import Record
 from consumer.replay_access import transactional_id
@@ -115,7 +115,7 @@ def _replaying(settings: Settings, order: ReplayOrder, watching: Watching) -> Re
     clock = SystemClock()
     began = clock.now()
 
-    def fetch(topic: str, place: Place) -> Record | None:
+    def fetch(topic: str, place: LetterPlace) -> Record | None:
         try:
             return DeadLetterTopic(configuration=configuration, topic=topic).read_one(place)
         except TopicUnreadable:
@@ -158,7 +158,7 @@ def _outcome(
     topics: ReplayTopics, replaying: Replaying, chosen: Chosen | None, ending: Ending, told: str
 ) -> Outcome:
     skipped = Counter(replaying.skipped)
-    samples: dict[SkipReason | None, Place] = dict(replaying.last_skipped)
+    samples: dict[SkipReason | None, LetterPlace] = dict(replaying.last_skipped)
     if chosen is not None:
         skipped.update(chosen.skipped)
         samples.update(chosen.samples)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.replay_plan import SkipReason
 from consumer.text_tables import Look, counted, new_table, paragraph, rendered
 
@@ -39,7 +39,7 @@ class Outcome:
     replayed: int
     left: int
     skipped: Mapping[SkipReason, int]
-    samples: Mapping[SkipReason | None, Place]
+    samples: Mapping[SkipReason | None, LetterPlace]
     ending: Ending
     told: str
     warnings: tuple[str, ...]

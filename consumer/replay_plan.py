@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from consumer.letter import Foreign, Letter, Marker, Place
+from consumer.letter import Foreign, Letter, LetterPlace, Marker
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import PixelId, Reason
 from consumer.replay_record import last_topic
@@ -120,15 +120,17 @@ class Chosen:
     offsets: Mapping[int, frozenset[int]]
     planned: int
     skipped: Mapping[SkipReason, int]
-    samples: Mapping[SkipReason | None, Place]
+    samples: Mapping[SkipReason | None, LetterPlace]
 
     def __contains__(self, place: object) -> bool:
         """Whether the letter at this place is to be replayed."""
-        return isinstance(place, Place) and place.offset in self.offsets.get(place.partition, ())
+        return isinstance(place, LetterPlace) and place.offset in self.offsets.get(
+            place.partition, ()
+        )
 
 
 class _Candidate(NamedTuple):
-    place: Place
+    place: LetterPlace
     skip: SkipReason | None
 
 
@@ -144,7 +146,7 @@ class Plan:
         self._replays = Replays()
         self._candidates: dict[int, _Candidate] = {}
         self._skipped: Counter[SkipReason] = Counter()
-        self._samples: dict[SkipReason | None, Place] = {}
+        self._samples: dict[SkipReason | None, LetterPlace] = {}
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self._candidates)} letters>"
@@ -209,6 +211,6 @@ class Plan:
             self._candidates[number], candidate = candidate, other
         self._skip(candidate.place, SkipReason.DUPLICATE)
 
-    def _skip(self, place: Place, reason: SkipReason) -> None:
+    def _skip(self, place: LetterPlace, reason: SkipReason) -> None:
         self._skipped[reason] += 1
         self._samples.setdefault(reason, place)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from consumer.dead_letter import PREFIX, OwnHeader
 from consumer.iso_time import iso_time
-from consumer.letter import Letter, Mark, Place
+from consumer.letter import Letter, LetterPlace, Mark
 from consumer.model import Header, Record
 from consumer.origin import origin_of
 
@@ -26,7 +26,7 @@ class ReplayRecord(NamedTuple):
     deletes from the front, so that no mark goes before its letter.
     """
 
-    place: Place
+    place: LetterPlace
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...]
@@ -73,14 +73,14 @@ def last_topic(letter: Letter) -> str | None:
     return None if letter.origin is None else letter.origin.topic
 
 
-def value_place(letter: Letter) -> tuple[str, Place] | None:
+def value_place(letter: Letter) -> tuple[str, LetterPlace] | None:
     """Topic, and place in it, of the record that a dead letter by reference is about."""
     if letter.source is not None:
         (topic, partition), offset = letter.source
-        return topic, Place(partition, offset)
+        return topic, LetterPlace(partition, offset)
     if letter.origin is None:
         return None
-    return letter.origin.topic, Place(letter.origin.partition, letter.origin.offset)
+    return letter.origin.topic, LetterPlace(letter.origin.partition, letter.origin.offset)
 
 
 def refilled(letter: Letter, record: Record) -> Letter | None:

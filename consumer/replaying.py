@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from consumer.kafka_replay import Committed, TooLarge
-from consumer.letter import Letter, Marker, Place, StillSealed, Unseal, opened, read_letter
+from consumer.letter import Letter, LetterPlace, Marker, StillSealed, Unseal, opened, read_letter
 from consumer.letter_filter import LetterFilter
 from consumer.model import Record
 from consumer.replay_plan import Chosen, Repair, Rules, Skipped, SkipReason
@@ -49,7 +49,7 @@ class Completion(NamedTuple):
 
     rules: Rules
     unseal: Unseal | None
-    fetch: Callable[[str, Place], Record | None]
+    fetch: Callable[[str, LetterPlace], Record | None]
     repair: Repair
 
     def completed(self, letter: Letter, *, now_ms: int) -> Letter | Skipped:
@@ -93,7 +93,7 @@ class Replaying:
         self.replayed = 0
         self.skipped: Counter[SkipReason] = Counter()
         """What turned out to be impossible only when it was tried."""
-        self.last_skipped: dict[SkipReason | None, Place] = {}
+        self.last_skipped: dict[SkipReason | None, LetterPlace] = {}
 
     def __repr__(self) -> str:
         return f"<Replaying: {self.replayed} replayed>"
@@ -172,7 +172,7 @@ class Replaying:
             progress=lambda read, about: None,
         )
         for record in records:
-            if Place(record.partition.partition, record.offset) not in chosen:
+            if LetterPlace(record.partition.partition, record.offset) not in chosen:
                 continue
             letter = read_letter(record)
             assert isinstance(letter, Letter), "a record does not change"
@@ -197,7 +197,7 @@ class Replaying:
                 waiting += [[each] for each in large]
                 waiting += [others] if others else []
 
-    def _skip(self, place: Place, reason: SkipReason) -> None:
+    def _skip(self, place: LetterPlace, reason: SkipReason) -> None:
         self.skipped[reason] += 1
         self.last_skipped[reason] = place
 

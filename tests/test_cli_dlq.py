@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from consumer.dead_letter_topic import DeadLetterTopic, TopicUnreadable
 from consumer.dlq import letters
 from consumer.encode import EventEncoder
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.letter_filter import letter_filter
 from consumer.model import Reason, Record
 from consumer.replayable import Replays
@@ -142,13 +142,13 @@ def test_some_partitions_can_be_read_alone_and_reading_can_be_stopped(broker: Br
     records.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("place", [Place(0, 3), Place(0, 2**60), Place(77, 0)])
-def test_where_there_is_nothing_nothing_is_found(broker: Broker, place: Place) -> None:
+@pytest.mark.parametrize("place", [LetterPlace(0, 3), LetterPlace(0, 2**60), LetterPlace(77, 0)])
+def test_where_there_is_nothing_nothing_is_found(broker: Broker, place: LetterPlace) -> None:
     assert broker.topic().read_one(place) is None
 
 
 def test_one_record_is_found_at_its_place(broker: Broker) -> None:
-    record = broker.topic().read_one(Place(1, 2))
+    record = broker.topic().read_one(LetterPlace(1, 2))
 
     assert record is not None
     assert (record.partition.partition, record.offset) == (1, 2)
@@ -172,7 +172,7 @@ def test_brokers_that_are_not_there_are_one_sentence() -> None:
     topic = DeadLetterTopic(configuration=settings.kafka_consumer, topic=DLQ_TOPIC)
 
     with pytest.raises(TopicUnreadable, match="no broker answered within 10 seconds"):
-        topic.read_one(Place(0, 0))
+        topic.read_one(LetterPlace(0, 0))
 
 
 # --- the commands -------------------------------------------------------------------------------

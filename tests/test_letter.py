@@ -11,9 +11,9 @@ from consumer.letter import (
     Family,
     Foreign,
     Letter,
+    LetterPlace,
     Mark,
     Marker,
-    Place,
     StillSealed,
     opened,
     read_letter,
@@ -27,7 +27,7 @@ def test_everything_that_was_written_is_read_back() -> None:
     record = stored(REFUSED, partition=2, offset=7)
 
     assert read_letter(record) == Letter(
-        place=Place(2, 7),
+        place=LetterPlace(2, 7),
         written_at_ms=NOW_MS + 5,
         key=b"key",
         value=b"value",
@@ -126,7 +126,7 @@ def test_a_record_without_a_value_that_says_replayed_is_a_mark() -> None:
 
     assert isinstance(found, Marker)
     assert found.mark == Mark(Origin(TOPIC, 3, 42, NOW_MS), 1) == a_letter().next_mark
-    assert found.place == Place(0, 5)
+    assert found.place == LetterPlace(0, 5)
 
 
 @pytest.mark.parametrize(("origin", "replays"), [("nonsense", "1"), ("t:1:2:3", "x")])
@@ -271,7 +271,7 @@ def test_whatever_lies_in_the_topic_is_read(
 
     found = read_letter(record)
 
-    assert found.place == Place(0, 0)
+    assert found.place == LetterPlace(0, 0)
     if not isinstance(found, Marker):
         assert (found.key, found.value, found.headers) == (b"key", value, headers)
     has_reason = any(name == "conversions.reason" and raw for name, raw in headers)

@@ -16,7 +16,7 @@ from consumer.encode import EventEncoder
 from consumer.export_lines import exported, provenance_of
 from consumer.iso_time import iso_time
 from consumer.json_lines import Line, read_line
-from consumer.letter import Letter, Place
+from consumer.letter import Letter, LetterPlace
 from consumer.model import Event, Reason, Record
 from consumer.publish_lines import Bad, Encoders, Sound, check_lines
 from consumer.repair import Repaired, Repairs, Unfit, WholeEvents
@@ -257,7 +257,7 @@ def test_what_is_not_replayed_is_not_told_to_change() -> None:
     for offset in range(9):
         preview.repair(a_letter(record=a_purchase_record(), offset=offset))
 
-    preview.only({Place(0, 7)})
+    preview.only({LetterPlace(0, 7)})
 
     assert list(preview.lines()) == ['0:7  currency: none → "EUR"']
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.replay_outcome import Ending, Outcome, ending_told, outcome_json, outcome_text
 from consumer.replay_plan import SkipReason
 from consumer.text_tables import Look
@@ -19,9 +19,9 @@ DRY = Outcome(
     left=4210,
     skipped=Counter({SkipReason.EXPIRED: 12, SkipReason.ALREADY_REPLAYED: 790}),
     samples={
-        None: Place(0, 17),
-        SkipReason.EXPIRED: Place(3, 4),
-        SkipReason.ALREADY_REPLAYED: Place(1, 2),
+        None: LetterPlace(0, 17),
+        SkipReason.EXPIRED: LetterPlace(3, 4),
+        SkipReason.ALREADY_REPLAYED: LetterPlace(1, 2),
     },
     ending=Ending.DRY_RUN,
     told="",

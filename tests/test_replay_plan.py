@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.letter import Foreign, Letter, Marker, Place, read_letter
+from consumer.letter import Foreign, Letter, LetterPlace, Marker, read_letter
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.replay_plan import Chosen, Rules, Skipped, SkipReason, unchanged
 from tests.fakes.events import DAY_MS, NOW_MS, TOPIC, a_record
@@ -101,7 +101,7 @@ def test_each_letter_is_planned_once_and_marks_before_or_behind_it_count() -> No
 
     assert found.offsets == {0: {3}}
     assert found.skipped == {SkipReason.ALREADY_REPLAYED: 2}
-    assert (Place(0, 3) in found, Place(0, 1) in found, Place(1, 3) in found) == (
+    assert (LetterPlace(0, 3) in found, LetterPlace(0, 1) in found, LetterPlace(1, 3) in found) == (
         True,
         False,
         False,
@@ -175,10 +175,10 @@ def test_a_limit_leaves_the_rest_and_does_not_count_what_is_skipped() -> None:
         SkipReason.BEYOND_LIMIT: 2,
     }
     assert found.samples == {
-        None: Place(0, 2),
-        SkipReason.ALREADY_REPLAYED: Place(0, 0),
-        SkipReason.EXPIRED: Place(0, 1),
-        SkipReason.BEYOND_LIMIT: Place(0, 4),
+        None: LetterPlace(0, 2),
+        SkipReason.ALREADY_REPLAYED: LetterPlace(0, 0),
+        SkipReason.EXPIRED: LetterPlace(0, 1),
+        SkipReason.BEYOND_LIMIT: LetterPlace(0, 4),
     }
 
 

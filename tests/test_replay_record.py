@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consumer.dead_letter import sent_before_ms
-from consumer.letter import Letter, Mark, Marker, Place, read_letter
+from consumer.letter import Letter, LetterPlace, Mark, Marker, read_letter
 from consumer.model import Header, Record, TopicPartition
 from consumer.origin import event_id_of, origin_of
 from consumer.replay_record import last_topic, refilled, replay_record, value_place
@@ -101,7 +101,7 @@ def test_the_mark_is_read_back_as_the_mark_of_this_replay() -> None:
 
     made = replay_record(letter, replayed_at_ms=NOW_MS)
 
-    assert (made.place, made.mark_key) == (Place(2, 17), f"{ORIGIN}#1".encode())
+    assert (made.place, made.mark_key) == (LetterPlace(2, 17), f"{ORIGIN}#1".encode())
     mark = Record(
         TopicPartition(DLQ_TOPIC, 2), 18, NOW_MS, made.mark_key, None, made.mark_headers, 0
     )
@@ -131,7 +131,7 @@ def test_a_letter_by_reference_is_filled_with_the_very_record_that_it_is_about()
 
     full = refilled(letter, record)
 
-    assert value_place(letter) == (TOPIC, Place(3, 42))
+    assert value_place(letter) == (TOPIC, LetterPlace(3, 42))
     assert full is not None
     assert (full.key, full.value, full.by_reference) == (b"k", b"v", False)
     assert went_back(full).headers[0] == ("a", b"1")

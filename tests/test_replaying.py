@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumer.dead_letter import sent_before_ms
 from consumer.iso_time import iso_time
 from consumer.kafka_replay import Committed, KafkaReplay, TooLarge
-from consumer.letter import Letter, Place
+from consumer.letter import Letter, LetterPlace
 from consumer.letter_filter import letter_filter
 from consumer.meta_limits import AMBIGUOUS_MS_MAX
 from consumer.model import Reason, Record
@@ -200,7 +200,7 @@ def test_a_record_that_is_too_large_keeps_nobody_back() -> None:
 
     assert len(log.source) == len(reached(log)) == operator.replaying.replayed == 19
     assert operator.replaying.skipped == {SkipReason.TOO_LARGE: 1}
-    assert operator.replaying.last_skipped == {SkipReason.TOO_LARGE: Place(1, 2)}
+    assert operator.replaying.last_skipped == {SkipReason.TOO_LARGE: LetterPlace(1, 2)}
 
 
 def test_what_expires_while_others_are_waited_for_is_skipped_after_all() -> None:

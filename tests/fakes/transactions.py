@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from consumer.letter import Place
+from consumer.letter import LetterPlace
 from consumer.model import Header, Record, TopicPartition
 from tests.fakes.events import NOW_MS, TOPIC
 from tests.fakes.letters import DLQ_TOPIC
@@ -55,7 +55,7 @@ class Log:
                 yield record
         progress(len(self.letters), len(self.letters))
 
-    def fetch(self, topic: str, place: Place) -> Record | None:
+    def fetch(self, topic: str, place: LetterPlace) -> Record | None:
         """The record at a place of the source topic."""
         wanted = (TopicPartition(topic, place.partition), place.offset)
         return next((r for r in self.source if (r.partition, r.offset) == wanted), None)

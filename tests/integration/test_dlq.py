@@ -14,7 +14,7 @@ from consumer.dead_letter import dead_letter
 from consumer.dead_letter_topic import TopicUnreadable
 from consumer.dlq import letters, run_list, run_show, run_stats, topic_of
 from consumer.encode import EventEncoder
-from consumer.letter import Letter, Place
+from consumer.letter import Letter, LetterPlace
 from consumer.letter_filter import letter_filter
 from consumer.meta_limits import MARGIN_MS
 from consumer.model import MetaError, PixelId, Reason, Rejected, Stage
@@ -303,9 +303,9 @@ def test_a_place_between_transactions_holds_nothing(topic: Topic) -> None:
     ends = topic.kafka.end_offsets(topic.name)
     per_partition = COUNT // PARTITIONS
 
-    assert source.read_one(Place(0, per_partition - 1)) is not None
-    assert source.read_one(Place(0, per_partition)) is None, "an aborted letter"
-    assert source.read_one(Place(0, ends[0] - 1)) is None, "a transaction's own mark"
+    assert source.read_one(LetterPlace(0, per_partition - 1)) is not None
+    assert source.read_one(LetterPlace(0, per_partition)) is None, "an aborted letter"
+    assert source.read_one(LetterPlace(0, ends[0] - 1)) is None, "a transaction's own mark"
 
 
 def test_an_event_is_decoded_with_the_registrys_schema(
@@ -341,7 +341,7 @@ def test_a_topic_that_is_not_there_is_one_sentence(topic: Topic) -> None:
     source = topic_of(topic.settings(CONVERSIONS_DLQ_TOPIC="nowhere"))
 
     with pytest.raises(TopicUnreadable, match=r"^there is no topic nowhere: CONVERSIONS_DLQ_TOPIC"):
-        source.read_one(Place(0, 0))
+        source.read_one(LetterPlace(0, 0))
 
 
 def test_the_groups_offsets_are_untouched(topic: Topic) -> None:
