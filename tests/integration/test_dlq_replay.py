@@ -195,7 +195,7 @@ def test_key_value_and_the_publishers_headers_come_back_as_they_were(world: Worl
 def test_killed_at_any_point_each_letter_is_replayed_exactly_once(
     world: World, small: Product
 ) -> None:
-    written = write_letters(world, 1000)
+    written = write_letters(world, 1500)
     chance = random.Random(20261122)
     kills = 0
     while kills < 5:
