@@ -125,8 +125,10 @@ def masked(text: str | None) -> str:
         return ""
     if "@" in text:
         return MASKED
+    if _LIKE_A_PHONE.fullmatch(text) is None:
+        return text
     digits = sum(character.isdigit() for character in text)
-    if _LIKE_A_PHONE.fullmatch(text) and 7 <= digits <= 15 and (digits < len(text) or digits >= 10):
+    if 7 <= digits <= 15 and (digits < len(text) or digits >= 10):
         return MASKED
     return text
 

@@ -1,8 +1,10 @@
 """Milliseconds since the epoch ↔ ISO 8601 in UTC. Pure."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 
+@lru_cache(4096)  # what is dead-lettered together shares most of its times
 def iso_time(milliseconds: int | None) -> str:
     """ISO 8601 in UTC with milliseconds; empty for None or a time that no calendar has."""
     if milliseconds is None:
