@@ -22,12 +22,23 @@ from consumer.model import (
 BYTES_PER_REQUEST = 512
 """What a body needs besides its events: brackets, token, test code."""
 
+NOTHING = Carried.of([])
+
 
 @dataclass(slots=True)
 class _Window:
     opened_at: float
     events: list[Prepared] = field(default_factory=list)
     size_bytes: int = BYTES_PER_REQUEST
+    counted: Carried = NOTHING
+
+    def carried(self) -> Carried:
+        """What it holds. Asked for at every turn of a destination in trouble: only what came since
+        is counted."""
+        new = self.events[self.counted.events :]
+        if new:
+            self.counted = self.counted.plus(Carried.of(new))
+        return self.counted
 
 
 class Windows:
@@ -53,9 +64,11 @@ class Windows:
 
     def carried(self, destination: PixelId) -> Carried:
         """What the open windows of one destination hold."""
-        windows = [w for key, w in self._open.items() if key.destination == destination]
-        events = [event for window in windows for event in window.events]
-        return Carried.of(events)
+        carried = NOTHING
+        for key, window in self._open.items():
+            if key.destination == destination:
+                carried = carried.plus(window.carried())
+        return carried
 
     def add(self, event: Prepared, now: float, *, apart: Kind | None = None) -> list[Batch]:
         """Put an event into its window, or into that of a kind that is kept ``apart``; whatever
@@ -107,7 +120,7 @@ class Windows:
             if len(kept) == len(window.events):
                 continue
             if kept:
-                window.events = kept
+                window.events, window.counted = kept, NOTHING
                 window.size_bytes = BYTES_PER_REQUEST + sum(len(e.body) + 1 for e in kept)
             else:
                 del self._open[key]

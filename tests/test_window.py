@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.model import Batch, Closing, Prepared, TopicPartition, WindowKey
+from consumer.model import Batch, Carried, Closing, PixelId, Prepared, TopicPartition, WindowKey
 from consumer.window import BYTES_PER_REQUEST, Windows
 from tests.fakes.events import PIXEL, TOPIC, a_record, an_event, some_events
 
@@ -197,3 +197,25 @@ def test_nothing_is_lost_doubled_reordered_or_over_the_limits(
         assert size <= bytes_max
     assert arrived == expected
     assert room.events == 0
+
+
+@given(st.lists(st.sampled_from(("add", "look", "forget", "test code")), max_size=40))
+def test_what_a_destination_carries_is_what_its_windows_hold(steps: list[str]) -> None:
+    room, held = windows(), list[Prepared]()
+    for number, step in enumerate(steps):
+        if step in ("add", "test code"):
+            event = an_event(
+                event_id=str(number),
+                test_code="TEST1" if step == "test code" else None,
+                record=a_record(offset=number, partition=number % 3, value=b"x" * number),
+            )
+            held.append(event)
+            room.add(event, 0.0)
+        elif step == "forget":
+            room.forget(lambda event: event.record.offset % 2 == 0)
+            held = [event for event in held if event.record.offset % 2]
+        else:
+            assert room.carried(PixelId(PIXEL)) == Carried.of(held)
+
+    assert room.carried(PixelId(PIXEL)) == Carried.of(held)
+    assert room.carried(PixelId("2")) == Carried.of([])
