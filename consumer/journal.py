@@ -342,10 +342,9 @@ class Journal:
         paused: Mapping[TopicPartition, PauseCause],
         before: Mapping[TopicPartition, PauseCause],
     ) -> None:
-        """The set of paused partitions changed."""
-        for partition in paused.keys() - before.keys():
-            cause = paused[partition]
-            if cause is not PauseCause.IN_FLIGHT:
+        """Partitions are paused, or no longer, or for another cause."""
+        for partition, cause in paused.items():
+            if cause is not before.get(partition) and cause is not PauseCause.IN_FLIGHT:
                 self.log.warning("partition paused", partition=str(partition), cause=cause.value)
         for partition in before.keys() - paused.keys():
             if before[partition] is not PauseCause.IN_FLIGHT:

@@ -3,7 +3,7 @@ the offset: whatever happens to the one, the other waits for it, and for it alon
 """
 
 from consumer.letter_box import TOO_LARGE_AGAIN_SECONDS
-from consumer.model import Retry, RetryCause
+from consumer.model import PauseCause, Retry, RetryCause
 from tests.fakes.dead_letters import header
 from tests.fakes.house import CRM, SHOP, house
 from tests.fakes.meta import expired_token
@@ -420,3 +420,18 @@ def test_records_too_large_are_named_once_each_and_again_when_they_come_back() -
     assert [str(place) for place in home.letters.too_large_records] == [f["record"] for f in told]
     assert home.lines.named(CANNOT) == []
     assert home.letters.failing is None
+
+
+def test_a_pause_that_goes_on_for_another_cause_is_told() -> None:
+    home = house()
+    where = home.topic.partitions[0]
+    schema, large = {where: PauseCause.SCHEMA}, {where: PauseCause.DEAD_LETTER_TOO_LARGE}
+
+    home.journal.flow(schema, {})
+    home.journal.flow(large, schema)
+    home.journal.flow(large, large)
+    home.journal.flow({}, large)
+
+    told = [line["cause"] for line in home.lines.named("partition paused")]
+    assert told == ["schema", "dead_letter_too_large"]
+    assert len(home.lines.named("partition resumed")) == 1
