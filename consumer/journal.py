@@ -20,6 +20,7 @@ from consumer.model import (
     Batch,
     ClientError,
     Delivered,
+    HaltReason,
     LogEnd,
     MetaError,
     PauseCause,
@@ -33,6 +34,7 @@ from consumer.model import (
     TopicPartition,
 )
 from consumer.outbox import Outbox
+from consumer.patience import OutboxState
 from consumer.prepare import TEST_EVENTS
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
@@ -61,6 +63,7 @@ class Journal:
         self.metrics = metrics
         self.log = log
         self._troubles: set[str] = set()
+        self._states: dict[PixelId, tuple[OutboxState, HaltReason | None]] = {}
         self._spilled: set[PixelId] = set()
         self._lost: dict[TopicPartition, int] = {}
         self._beyond: set[TopicPartition] = set()
@@ -150,8 +153,15 @@ class Journal:
             event = "Meta warns about our version of the Graph API; set CONVERSIONS_GRAPH_VERSION"
             self.log.warning(event, warning=warning)
 
-    def destination_changed(self, outbox: Outbox) -> None:
-        """A destination's state is another than before the last answer."""
+    def destination_state(self, outbox: Outbox) -> None:
+        """A destination's state, told when it is another than before."""
+        halted = outbox.halted
+        now = (outbox.state, None if halted is None else halted.reason)
+        if self._states.get(outbox.destination, (OutboxState.READY, None)) != now:
+            self._states[outbox.destination] = now
+            self._destination_changed(outbox)
+
+    def _destination_changed(self, outbox: Outbox) -> None:
         state = outbox.state.value
         facts: dict[str, Any] = {"destination": outbox.destination, "state": state}
         if outbox.halted is None:
