@@ -33,7 +33,7 @@ from tests.fakes.house import Rooms
 from tests.fakes.kafka import Place
 from tests.fakes.meta import place
 
-Reads = Callable[[float], list[Record | EndOfPartition]]
+Reads = Callable[..., list[Record | EndOfPartition]]
 
 
 class CommitsThePosition(Ledger):
