@@ -229,20 +229,18 @@ class Journal:
         """Events were accepted and settled."""
         self.metrics.delivered(delivered)
 
-    def dead_lettered(self, rejected: Rejected) -> None:
-        """A dead letter was acknowledged."""
-        self.metrics.dead_lettered(rejected.destination, rejected.event_name, rejected.reason)
-        if rejected.reason is Reason.INTERNAL_ERROR:
-            self.metrics.bugs.inc()
-            if self._is_new(f"bug {rejected.detail}"):
-                origin = f"{rejected.record.partition}:{rejected.record.offset}"
-                self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
-        self.log.debug(
-            "dead letter written",
-            reason=rejected.reason.value,
-            origin=f"{rejected.record.partition}:{rejected.record.offset}",
-            event_id=masked(rejected.event_id),
-        )
+    def dead_lettered(self, written: Sequence[Rejected]) -> None:
+        """Dead letters were acknowledged."""
+        if not written:
+            return
+        self.metrics.dead_lettered(written)
+        for rejected in written:
+            if rejected.reason is Reason.INTERNAL_ERROR:
+                self.metrics.bugs.inc()
+                if self._is_new(f"bug {rejected.detail}"):
+                    origin = str(rejected.record.place)
+                    self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
+        self.log.debug("dead letters written", letters=len(written))
 
     def letter_failed(self, report: Report) -> None:
         """A dead letter could not be written; it will be tried again."""

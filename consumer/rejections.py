@@ -62,10 +62,11 @@ class Rejections:
 
     def write(self, now: float, now_ms: int) -> None:
         """Move the dead letters on, and settle the records of those that are written."""
-        for written in self._letters.advance(now):
+        written = self._letters.advance(now)
+        for one in written:
             # First the dead letter, then the offset: only here is a rejected record settled.
-            self._ledger.settle(written.record)
-            self._journal.dead_lettered(written)
+            self._ledger.settle(one.record)
+        self._journal.dead_lettered(written)
         for report in self._letters.drain_failures():
             self._journal.letter_failed(report)
         failing = self._letters.failing
