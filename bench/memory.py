@@ -6,9 +6,9 @@ Every row is a consumer of its own on one real Kafka, with the settings that we 
 there before it starts, and every event is another person's, so that whatever it remembers fills up.
 Resident memory is sampled once the first 50,000 events (of large records, 3,000) are taken: until
 half of the backlog is, then while Meta is down, then until all of it is. Meta is ``cheap_meta``.
-Exit 1 when a median before or after the outage, or the most of all, is with the larger backlog more
-than a tenth above that with the smaller one, when it grows while the outage lasts, or when that
-costs the group a rebalance.
+Exit 1 when a median before, in or after the outage, or the most of all, is with the larger backlog
+more than a tenth above that with the smaller one, when it grows while the outage lasts, or when
+that costs the group a rebalance.
 """
 
 import argparse
@@ -93,7 +93,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _grown(fewer: Row, more: Row) -> bool:
-    phases = [(fewer.before, more.before), (fewer.after, more.after), (fewer.most, more.most)]
+    phases = [(fewer.before, more.before), (fewer.outage, more.outage)]
+    phases += [(fewer.after, more.after), (fewer.most, more.most)]
     phases += [(row.outage, row.outage_end) for row in (fewer, more)]
     grown = any(later > GROWTH_MAX * earlier for earlier, later in phases)
     return grown or bool(fewer.rebalances_in_outage or more.rebalances_in_outage)

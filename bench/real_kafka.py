@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "a-token"  # noqa: S105 - of a stand-in
 PARTITIONS = 6
 TEMPLATES = 300
+IMAGE = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+"""What the image sets, and no setting of ours."""
 MARK = b"900000009"
 """Nine digits that stand in a template for the number of the event."""
 
@@ -108,12 +110,14 @@ class Rig:
 
     @contextmanager
     def consumer(self, topic: str, pixels: Sequence[str], **more: str) -> Iterator[Running]:
-        """A consumer of a new group, as its own process, with the settings that we ship."""
+        """A consumer of a new group, as its own process, with the settings that we ship,
+        as the image runs it."""
         destinations = self._folder / f"{topic}.json"
         destinations.write_text(json.dumps([{"id": pixel} for pixel in pixels]), encoding="utf-8")
         running = self._product.run(
             "run",
             env={
+                **IMAGE,
                 "PYTHONPATH": str(ROOT),
                 "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
                 "SCHEMA_REGISTRY_URL": self._registry.url,

@@ -6,8 +6,9 @@ by reference: its headers say where the record stands, and nothing of it is copi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from consumer.iso_time import iso_time, ms_of_iso
@@ -70,6 +71,7 @@ _CONNECT_STAGES = {
     Stage.VALIDATE: "TRANSFORMATION",
     Stage.SEND: "TASK_PUT",
 }
+_NOTHING_SAID = MetaError(http_status=0)
 _LIKE_A_PHONE = re.compile(r"\+?[\d\s().\-/]+")
 
 
@@ -93,18 +95,20 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     """
     record = rejected.record
     by_reference = rejected.reason is Reason.SKIPPED_BY_OPERATOR
-    own = list(_essential(rejected)) + ([] if brief else list(_telling(rejected, failed_at_ms)))
-    ours = [(each.header, text) for each, text in own]
+    ours = [*_headers(_essential(rejected))]
     kept: list[Header] = []
-    if by_reference:
-        # The origin may be another place than where the record lies.
-        ours += _connect_place(record)
-    elif not brief:
-        kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
     if not brief:
-        there = {name for name, _ in (*kept, *ours)}
-        ours += [header for header in _connect(rejected) if header[0] not in there]
-    headers = (*kept, *((name, text.encode()) for name, text in ours if text))
+        ours += _telling(rejected, failed_at_ms)
+    if not brief or by_reference:
+        # The origin of what is not copied may be another place than where the record lies.
+        ours += _connect_place(record)
+    if not brief:
+        ours += _connect_why(rejected.reason, rejected.detail)
+    if record.headers and not brief and not by_reference:
+        kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
+        theirs = {name for name, _ in kept}
+        ours = [header for header in ours if header[0] not in theirs]
+    headers = (*kept, *ours)
     if by_reference:
         return DeadLetter(None, None, headers, failed_at_ms)
     return DeadLetter(record.key, record.value, headers, failed_at_ms)
@@ -160,15 +164,38 @@ def _trace_id(rejected: Rejected) -> str:
     return rejected.request_id or ""
 
 
-def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader, str]]:
-    error = rejected.error or MetaError(http_status=0)
-    yield OwnHeader.STAGE, rejected.reason.stage.value
-    yield OwnHeader.DETAIL, rejected.detail
-    yield OwnHeader.META_TITLE, error.title or ""
-    yield OwnHeader.META_MESSAGE, error.message or ""
-    yield OwnHeader.ERROR_CODE, _number(error.code)
-    yield OwnHeader.ERROR_SUBCODE, _number(error.subcode)
-    yield OwnHeader.HTTP_STATUS, _number(error.http_status or None)
+def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[Header]:
+    error = rejected.error or _NOTHING_SAID
+    yield from _why(rejected.reason, rejected.detail)
+    yield from _said(error.title, error.message, error.code, error.subcode, error.http_status)
+    yield from _headers(_of_the_event(rejected, failed_at_ms))
+
+
+@lru_cache(256)  # many are dead-lettered together for one reason, and by one answer of Meta's
+def _why(reason: Reason, detail: str) -> tuple[Header, ...]:
+    return _headers(((OwnHeader.STAGE, reason.stage.value), (OwnHeader.DETAIL, detail)))
+
+
+@lru_cache(256)
+def _said(
+    title: str | None,
+    message: str | None,
+    code: int | None,
+    subcode: int | None,
+    http_status: int,
+) -> tuple[Header, ...]:
+    return _headers(
+        (
+            (OwnHeader.META_TITLE, title or ""),
+            (OwnHeader.META_MESSAGE, message or ""),
+            (OwnHeader.ERROR_CODE, _number(code)),
+            (OwnHeader.ERROR_SUBCODE, _number(subcode)),
+            (OwnHeader.HTTP_STATUS, _number(http_status or None)),
+        )
+    )
+
+
+def _of_the_event(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader, str]]:
     # A configured one is a pixel's id, whatever it looks like.
     unknown = rejected.reason is Reason.UNKNOWN_DESTINATION
     destination = rejected.destination or ""
@@ -185,18 +212,28 @@ def _telling(rejected: Rejected, failed_at_ms: int) -> Iterator[tuple[OwnHeader,
             yield OwnHeader.MAYBE_DELIVERED, "false"
 
 
-def _connect(rejected: Rejected) -> Iterator[tuple[str, str]]:
+def _connect_place(record: Record) -> tuple[Header, ...]:
     """Kafka Connect's names (KIP-298), so that Kafka UIs understand our records."""
-    yield from _connect_place(rejected.record)
-    yield "__connect.errors.stage", _CONNECT_STAGES[rejected.reason.stage]
-    yield "__connect.errors.exception.class.name", f"conversions.{rejected.reason.value}"
-    yield "__connect.errors.exception.message", rejected.detail
+    return (
+        ("__connect.errors.topic", record.partition.topic.encode()),
+        ("__connect.errors.partition", b"%d" % record.partition.partition),
+        ("__connect.errors.offset", b"%d" % record.offset),
+    )
 
 
-def _connect_place(record: Record) -> Iterator[tuple[str, str]]:
-    yield "__connect.errors.topic", record.partition.topic
-    yield "__connect.errors.partition", str(record.partition.partition)
-    yield "__connect.errors.offset", str(record.offset)
+@lru_cache(256)
+def _connect_why(reason: Reason, detail: str) -> tuple[Header, ...]:
+    told = (
+        ("__connect.errors.stage", _CONNECT_STAGES[reason.stage]),
+        ("__connect.errors.exception.class.name", f"conversions.{reason.value}"),
+        ("__connect.errors.exception.message", detail),
+    )
+    return tuple((name, text.encode()) for name, text in told if text)
+
+
+def _headers(told: Iterable[tuple[OwnHeader, str]]) -> tuple[Header, ...]:
+    """What there is to tell: an empty text is no header."""
+    return tuple([(each.header, text.encode()) for each, text in told if text])
 
 
 def _number(value: int | None) -> str:

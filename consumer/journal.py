@@ -20,6 +20,7 @@ from consumer.model import (
     Batch,
     ClientError,
     Delivered,
+    HaltReason,
     LogEnd,
     MetaError,
     PauseCause,
@@ -33,6 +34,7 @@ from consumer.model import (
     TopicPartition,
 )
 from consumer.outbox import Outbox
+from consumer.patience import OutboxState
 from consumer.prepare import TEST_EVENTS
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
@@ -61,6 +63,7 @@ class Journal:
         self.metrics = metrics
         self.log = log
         self._troubles: set[str] = set()
+        self._states: dict[PixelId, tuple[OutboxState, HaltReason | None]] = {}
         self._spilled: set[PixelId] = set()
         self._lost: dict[TopicPartition, int] = {}
         self._beyond: set[TopicPartition] = set()
@@ -150,8 +153,15 @@ class Journal:
             event = "Meta warns about our version of the Graph API; set CONVERSIONS_GRAPH_VERSION"
             self.log.warning(event, warning=warning)
 
-    def destination_changed(self, outbox: Outbox) -> None:
-        """A destination's state is another than before the last answer."""
+    def destination_state(self, outbox: Outbox) -> None:
+        """A destination's state, told when it is another than before."""
+        halted = outbox.halted
+        now = (outbox.state, None if halted is None else halted.reason)
+        if self._states.get(outbox.destination, (OutboxState.READY, None)) != now:
+            self._states[outbox.destination] = now
+            self._destination_changed(outbox)
+
+    def _destination_changed(self, outbox: Outbox) -> None:
         state = outbox.state.value
         facts: dict[str, Any] = {"destination": outbox.destination, "state": state}
         if outbox.halted is None:
@@ -219,20 +229,18 @@ class Journal:
         """Events were accepted and settled."""
         self.metrics.delivered(delivered)
 
-    def dead_lettered(self, rejected: Rejected) -> None:
-        """A dead letter was acknowledged."""
-        self.metrics.dead_lettered(rejected.destination, rejected.event_name, rejected.reason)
-        if rejected.reason is Reason.INTERNAL_ERROR:
-            self.metrics.bugs.inc()
-            if self._is_new(f"bug {rejected.detail}"):
-                origin = f"{rejected.record.partition}:{rejected.record.offset}"
-                self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
-        self.log.debug(
-            "dead letter written",
-            reason=rejected.reason.value,
-            origin=f"{rejected.record.partition}:{rejected.record.offset}",
-            event_id=masked(rejected.event_id),
-        )
+    def dead_lettered(self, written: Sequence[Rejected]) -> None:
+        """Dead letters were acknowledged."""
+        if not written:
+            return
+        self.metrics.dead_lettered(written)
+        for rejected in written:
+            if rejected.reason is Reason.INTERNAL_ERROR:
+                self.metrics.bugs.inc()
+                if self._is_new(f"bug {rejected.detail}"):
+                    origin = str(rejected.record.place)
+                    self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
+        self.log.debug("dead letters written", letters=len(written))
 
     def letter_failed(self, report: Report) -> None:
         """A dead letter could not be written; it will be tried again."""

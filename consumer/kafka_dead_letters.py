@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -133,7 +134,7 @@ class _Writer:
                 value=letter.value,
                 headers=list(letter.headers),
                 timestamp=letter.timestamp_ms,
-                on_delivery=lambda error, _: self._reported(ticket, error),
+                on_delivery=partial(self._reported, ticket),
             )
         except BufferError:
             return False
@@ -168,7 +169,7 @@ class _Writer:
             self.producer.flush(END_SECONDS)
         del self.producer
 
-    def _reported(self, ticket: int, error: KafkaError | None) -> None:
+    def _reported(self, ticket: int, error: KafkaError | None, _: object) -> None:
         if error is not None and error.code() in _PURGED:
             return  # still out, until the fatal error that purged it is told
         self.out.discard(ticket)

@@ -482,3 +482,23 @@ def test_what_was_sent_and_given_back_may_have_been_delivered() -> None:
     assert "conversions.attempts" not in headers
     assert headers["conversions.first_sent_at"] == iso_time(NOW_MS).encode()
     assert headers["conversions.maybe_delivered"] == b"true"
+
+
+def test_what_many_share_is_never_told_of_another() -> None:
+    error = MetaError(http_status=400, code=100, subcode=1, title="first", message="one")
+    first = replace(REFUSED, error=error, detail="a detail")
+    others = [
+        replace(first, error=replace(error, title="second")),
+        replace(first, error=replace(error, message="two")),
+        replace(first, error=replace(error, code=200)),
+        replace(first, error=replace(error, subcode=2)),
+        replace(first, error=replace(error, http_status=401)),
+        replace(first, detail="another detail"),
+        replace(first, reason=Reason.EXPIRED),
+        replace(first, destination=PixelId("2222222222222222")),
+    ]
+
+    headers = [headers_of(each) for each in (first, *others)]
+
+    assert len({tuple(sorted(each.items())) for each in headers}) == len(headers)
+    assert headers[0] == headers_of(first)

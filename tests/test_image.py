@@ -22,6 +22,7 @@ from typing import NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
+from bench.real_kafka import IMAGE
 from consumer import __version__
 from consumer.probes import Health, Probes, Resuming
 from consumer.settings import load_settings
@@ -129,6 +130,12 @@ def test_it_serves_metrics_to_the_outside_on_the_port_that_it_exposes() -> None:
     assert settings.metrics_host == "0.0.0.0"  # noqa: S104 - inside the container
     (exposed,) = _instructions("EXPOSE")
     assert int(exposed.rest) == settings.metrics_port
+
+
+def test_memory_is_measured_as_the_image_sets_the_allocator() -> None:
+    (env,) = [each.rest for each in _instructions("ENV") if each.stage == "runtime"]
+    allocator = {pair for pair in env.split() if pair.startswith("MALLOC_")}
+    assert allocator == {f"{name}={value}" for name, value in IMAGE.items()}
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -29,6 +29,7 @@ from consumer.model import (
     Reason,
     Record,
     Refused,
+    Rejected,
     Retry,
     RetryCause,
     Split,
@@ -44,6 +45,7 @@ from consumer.usage import UsageKind
 ONE, TWO = PixelId("1"), PixelId("2")
 STRANGER = PixelId("jane.canary@example.com")
 ERROR = MetaError(http_status=400)
+RECORD = Record(TopicPartition("events", 0), 0, 0, None, b"", (), 1)
 VERDICTS: dict[str, Verdict] = {
     "accepted": Accepted(trace_id="A1"),
     "incomplete": Incomplete(received=1, trace_id="A1"),
@@ -81,9 +83,8 @@ def prepared(
     warnings: tuple[str, ...] = (),
     test_code: str | None = None,
 ) -> Prepared:
-    record = Record(TopicPartition("events", 0), 0, 0, None, b"", (), 1)
     return Prepared(
-        record=record,
+        record=RECORD,
         destination=destination,
         test_code=test_code,
         event_name=event_name,
@@ -96,6 +97,12 @@ def prepared(
         match_keys=match_keys,
         dropped=dropped,
         warnings=warnings,
+    )
+
+
+def dead(destination: PixelId | None, event_name: str | None, reason: Reason) -> Rejected:
+    return Rejected(
+        record=RECORD, reason=reason, detail="", destination=destination, event_name=event_name
     )
 
 
@@ -247,7 +254,7 @@ def test_a_fate_is_counted_by_destination_name_and_outcome() -> None:
     house.metrics.delivered(
         [Delivered(prepared(destination=TWO, event_name="Purchase", match_keys=("em",)), None)]
     )
-    house.metrics.dead_lettered(ONE, "Lead", Reason.EXPIRED)
+    house.metrics.dead_lettered([dead(ONE, "Lead", Reason.EXPIRED)])
     house.metrics.suppressed(Suppressed(event.record, TWO, "Lead"))
 
     def fate(destination: PixelId, name: str, outcome: str) -> float | None:
@@ -330,6 +337,24 @@ def test_how_full_the_house_is_replaces_what_was_before() -> None:
     assert house.value("kafka_assigned_partitions") == 4
 
 
+def test_dead_letters_are_counted_in_one_go_each_with_its_own() -> None:
+    house = House(ONE, TWO)
+    expired = dead(ONE, "Lead", Reason.EXPIRED)
+
+    house.metrics.dead_lettered(
+        [expired, dead(ONE, "Lead", Reason.NOT_RECEIVED), dead(TWO, "Lead", Reason.EXPIRED)]
+    )
+    house.metrics.dead_lettered([expired, expired])
+
+    def count(destination: PixelId, reason: str) -> float | None:
+        return house.value("dead_letters_total", destination=destination, reason=reason)
+
+    assert (count(ONE, "expired"), count(ONE, "not_received"), count(TWO, "expired")) == (3, 1, 1)
+    labels = {"event_name": "Lead", "outcome": "dead_lettered"}
+    assert house.value("events_total", destination=ONE, **labels) == 4
+    assert house.value("events_total", destination=TWO, **labels) == 1
+
+
 # --- labels are closed sets ---------------------------------------------------------------------
 
 
@@ -337,8 +362,8 @@ def test_a_name_of_the_publishers_own_is_custom_and_a_stranger_is_other() -> Non
     house = House(ONE)
 
     house.metrics.delivered([Delivered(prepared(event_name="jane.canary@example.com"), None)])
-    house.metrics.dead_lettered(STRANGER, "jane.canary@example.com", Reason.UNKNOWN_DESTINATION)
-    house.metrics.dead_lettered(None, None, Reason.UNDECODABLE)
+    stranger = dead(STRANGER, "jane.canary@example.com", Reason.UNKNOWN_DESTINATION)
+    house.metrics.dead_lettered([stranger, dead(None, None, Reason.UNDECODABLE)])
     house.metrics.answered(STRANGER, VERDICTS["accepted"], 0.1)
 
     assert "canary" not in generate_latest(house.registry).decode()
@@ -359,7 +384,7 @@ def test_ten_destinations_stay_below_three_thousand_series() -> None:
         house.metrics.delivered(
             [Delivered(prepared(destination=destination, event_name=name, match_keys=keys), None)]
         )
-        house.metrics.dead_lettered(destination, name, Reason.EXPIRED)
+        house.metrics.dead_lettered([dead(destination, name, Reason.EXPIRED)])
     house.metrics.lag({TopicPartition("events", number): 1 for number in range(50)})
     known = ("email", "phone", "external_id", "ip_address", "user_agent", "fbc", "fbp", "city")
     feedback = [{"identifier": key, "coverage": {"percentage": 1}} for key in (*known, *keys)]

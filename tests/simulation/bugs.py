@@ -15,6 +15,7 @@ from consumer.model import (
     Batch,
     Closing,
     Delivered,
+    EndOfPartition,
     PauseCause,
     Prepared,
     Reason,
@@ -31,6 +32,8 @@ from consumer.skip import Skipping
 from tests.fakes.house import Rooms
 from tests.fakes.kafka import Place
 from tests.fakes.meta import place
+
+Reads = Callable[..., list[Record | EndOfPartition]]
 
 
 class CommitsThePosition(Ledger):
@@ -200,11 +203,18 @@ class _Flattered:
 class Starves(Pipeline):
     """Does not poll the group while everything is paused."""
 
-    def _read(self, now: float) -> list[Any]:
-        if self._valve.room(now) > 0:
-            return super()._read(now)
-        self._outgoing.wait(PUMP_SECONDS)
-        return []
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._inflow._read = self._starving(self._inflow._read)  # type: ignore[method-assign]
+
+    def _starving(self, read: Reads) -> Reads:
+        def starve(now: float) -> list[Record | EndOfPartition]:
+            if self._inflow._valve.room(now) > 0:
+                return read(now)
+            self._outgoing.wait(PUMP_SECONDS)
+            return []
+
+        return starve
 
 
 class CommitsAfterRevoke(Pipeline):
@@ -228,7 +238,11 @@ class CommitsOnLost(Pipeline):
     """Commits partitions that somebody else owns already."""
 
     def lost(self, partitions: Collection[TopicPartition]) -> None:
-        self._commit_in_callback(partitions, float("inf"))
+        self._commits.before_leaving(
+            partitions,
+            is_past=lambda: False,
+            pump=lambda again_at: self.pump(until=again_at, done=lambda: False),
+        )
         super().lost(partitions)
 
 
@@ -253,7 +267,8 @@ class HoldsACommit(Pipeline):
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
-        self._valve.turn = self._keeping(self._valve.turn)  # type: ignore[method-assign]
+        valve = self._inflow._valve
+        valve.turn = self._keeping(valve.turn)  # type: ignore[method-assign]
 
     def _keeping(self, turn: Callable[..., Flow]) -> Callable[..., Flow]:
         def keep(*arguments: Any, **named: Any) -> Flow:
@@ -267,7 +282,11 @@ class HoldsACommit(Pipeline):
 class DeadLettersForOthers(Pipeline):
     """What Meta refuses of a tenure that is over is dead-lettered all the same."""
 
-    def _reject(self, rejected: list[Rejected], now_ms: int) -> None:
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._rejections.reject = self._dead_letter  # type: ignore[method-assign]
+
+    def _dead_letter(self, rejected: Iterable[Rejected], now_ms: int) -> None:
         for one in rejected:
             self._letters.put(one, failed_at_ms=now_ms)
 
@@ -275,8 +294,9 @@ class DeadLettersForOthers(Pipeline):
 class ForgetsToRewind(Pipeline):
     """After a failed read it goes on where the client stands, past what was dequeued and lost."""
 
-    def _rewind(self, error: str) -> None:
-        self._journal.reading_failed(error)
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._inflow._rewind = self._journal.reading_failed  # type: ignore[method-assign]
 
 
 BUGS: Mapping[str, Rooms] = {
