@@ -5,7 +5,7 @@ There is one ``pump``: collect answers, move the outboxes on, serve the dead let
 settle. The loop's turn, the revoke callback and the shutdown all call it, and it never reads.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -21,6 +21,7 @@ from consumer.letter_box import LetterBox
 from consumer.model import (
     Delivered,
     EndOfPartition,
+    PauseCause,
     PixelId,
     Place,
     Prepared,
@@ -105,6 +106,11 @@ class Pipeline:
         self._end_at = float("inf")
         self.letters_failing_since_ms: int | None = None
         self.heartbeat = clock.now()
+
+    @property
+    def paused(self) -> Mapping[TopicPartition, PauseCause]:
+        """The partitions that are not read for now."""
+        return self._valve.paused
 
     def use(self, preparation: Preparation) -> None:
         """From the next record on prepare by other destinations."""
@@ -395,6 +401,7 @@ class Pipeline:
         for report in self._source.commit_reports():
             if report.error is None:
                 self._ledger.committed(report.partition, report.offset)
+                self._journal.committed()
             else:
                 refused.add(report.error)
                 self._ledger.commit_failed(report.partition)
