@@ -32,7 +32,7 @@ def table(
         for each in columns
     )
     return (
-        f'<h2>{text(title)}</h2><table role="table"><caption>{text(told)}</caption>'
+        f'<h2>{text(title)}</h2><table role="table"><caption>{prose(told)}</caption>'
         f'<thead role="rowgroup"><tr role="row">{headings}</tr></thead>'
         f'<tbody role="rowgroup">{"".join(_row(columns, row) for row in rows)}</tbody></table>'
     )
@@ -55,13 +55,24 @@ def text(value: str) -> Html:
     return Html(escape(value, quote=True))
 
 
+def prose(words: str) -> Html:
+    """A sentence in which what stands between backticks is code."""
+    parts = words.split("`")
+    return Html(
+        "".join(
+            f"<code>{text(part)}</code>" if place % 2 else text(part)
+            for place, part in enumerate(parts)
+        )
+    )
+
+
 def join(*parts: Html) -> Html:
     return Html(" ".join(filter(None, parts)))
 
 
 def small(*parts: str) -> Html:
     words = "".join(parts)
-    return Html(f'<span class="small">{text(words)}</span>' if words else "")
+    return Html(f'<span class="small">{prose(words)}</span>' if words else "")
 
 
 _SIGNS = {"good": "●", "warn": "▲", "bad": "■"}

@@ -4,6 +4,7 @@ Meta's words may quote an event, and are in the language of whoever owns the tok
 sentences of ``verdicts.ROWS``, from which ``docs/errors.md`` is made.
 """
 
+import re
 from typing import NamedTuple
 
 from consumer.model import (
@@ -50,6 +51,9 @@ _EVERY_EVENT = Meaning(
     "every event was refused, each alone",
     "Look at the newest dead letters, mend the publisher, then resume the destination.",
 )
+_SUBCODES = re.compile(r" \(subcodes? [^)]*\)")
+"""What the table says beside a meaning; an answer says its own."""
+
 _UNKNOWN = Meaning("something that is not known here", "")
 
 
@@ -65,7 +69,9 @@ def meaning_of(verdict: Verdict) -> Meaning:
             row = _row_of(verdict, error)
             return Meaning(EVENT_FAULTS[subcode].rstrip("."), row.advice if row else "")
     row = _row_of(verdict, error)
-    return _UNKNOWN if row is None else Meaning(row.meaning, row.advice)
+    if row is None:
+        return _UNKNOWN
+    return Meaning(_SUBCODES.sub("", row.meaning), row.advice)
 
 
 def error_of(verdict: Verdict) -> MetaError | None:
@@ -80,14 +86,14 @@ def error_of(verdict: Verdict) -> MetaError | None:
 
 
 def _row_of(verdict: Verdict, error: MetaError | None) -> Row | None:
-    """The row that decided. A verdict does not keep the answer's type, nor whether it called itself
-    transient: of the rows that ask for these the one is meant that leads to this verdict."""
+    """The row that decided, as far as a verdict tells: it does not keep the answer's type, nor that
+    it called itself transient. Rows that ask for the latter are believed last."""
     says = Says.ERROR if error is not None and error.code is not None else Says.NOTHING
     if isinstance(verdict, Incomplete):
         says = Says.FEWER_RECEIVED
     status = 0 if error is None else error.http_status
     code, subcode = (None, None) if error is None else (error.code, error.subcode)
-    for row in ROWS:
+    for row in sorted(ROWS, key=lambda each: each.transient is not None):
         facts = Facts(says, status, code, subcode, row.kind or "", row.transient or False)
         if row.covers(facts) and _leads_to(row.action, verdict):
             return row

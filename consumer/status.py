@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from consumer.dead_letter import masked
 from consumer.guard import Alarm
 from consumer.iso_time import iso_time
 from consumer.letter_trouble import LetterTrouble
@@ -189,7 +190,7 @@ _WAITING = {
 
 def _destinations(status: Status) -> Iterator[Degraded]:
     for each in status.destinations:
-        who = f"Destination {each.id} {f'({each.name}) ' if each.name else ''}"
+        who = f"Destination {each.id} {f'({masked(each.name)}) ' if each.name else ''}"
         if each.halt is not None:
             told = f"{who}is halted: {each.halt.meaning.text}"
             advice = each.halt.meaning.advice

@@ -17,6 +17,7 @@ from consumer.html_parts import (
     mark,
     meter,
     number,
+    prose,
     small,
     span,
     table,
@@ -116,9 +117,9 @@ def _concerns(concerns: Sequence[Degraded]) -> str:
 def _concern(one: Degraded) -> str:
     kind, word = ("bad", "act") if one.needs_a_person else ("warn", "wait")
     name = "needs" if one.needs_a_person else "waits"
-    advice = f"{text(one.advice)} " if one.advice else ""
+    advice = f"{prose(one.advice)} " if one.advice else ""
     return (
-        f'<li class="{name}">{mark(kind, word)} {text(one.sentence)}.'
+        f'<li class="{name}">{mark(kind, word)} {prose(one.sentence)}.'
         f'<span class="small">{advice}See <code>{text(one.page)}</code>.</span></li>'
     )
 
@@ -129,8 +130,12 @@ def _figures(status: Status, now_ms: int) -> str:
     held = sum(each.held for each in status.destinations)
     failing = letters.failing_since_ms
     figures = (
-        ("Lag, records", known(status.lag), f"{number(len(status.partitions))} partitions"),
-        ("Not read for now", number(paused), "partitions, see below"),
+        (
+            "Lag, records",
+            text("–") if status.lag is None else number(status.lag),
+            "not known yet" if status.lag is None else f"{len(status.partitions)} partitions",
+        ),
+        ("Not read for now", number(paused), "partitions"),
         (
             "In flight, records",
             number(status.open_records),
@@ -176,8 +181,8 @@ def _destinations(destinations: Sequence[DestinationStatus], now_ms: int) -> str
         Column("State"),
         Column("Since"),
         Column("In hand", True),
-        Column("Requests out", True),
-        Column("Held by the guard", True),
+        Column("Requests", True),
+        Column("Guard holds", True),
         Column("Of Meta's limits"),
     )
     rows = [_destination(each, now_ms) for each in ordered[:ROWS_MAX]]
@@ -189,7 +194,7 @@ def _destination(one: DestinationStatus, now_ms: int) -> list[Html]:
     if one.halt is not None:
         told = f"{one.halt.reason.value.replace('_', ' ')}: {one.halt.meaning.text}"
         if one.halt.reason is not HaltReason.EVERY_EVENT_REFUSED:
-            told += f" ({_code(one.halt.code, one.halt.subcode, None)})"
+            told += f" (code {_code(one.halt.code, one.halt.subcode, 'unknown')})"
         state = join(state, small(told))
         if one.halt.trace_id:
             state = join(state, small("trace ", masked(one.halt.trace_id)))
@@ -200,9 +205,9 @@ def _destination(one: DestinationStatus, now_ms: int) -> list[Html]:
         )
     )
     return [
-        join(Html(f"<code>{text(one.id)}</code>"), small(masked(one.name))),
+        join(Html(f'<code class="nowrap">{text(one.id)}</code>'), small(masked(one.name))),
         state,
-        text("the start") if one.since_ms is None else when(one.since_ms, now_ms),
+        text("start") if one.since_ms is None else when(one.since_ms, now_ms),
         number(one.in_hand),
         number(one.requests_out),
         number(one.held),
@@ -257,7 +262,7 @@ def _errors(errors: Sequence[RecentError], now_ms: int) -> str:
     rows = [
         [
             text(_code(each.kind.code, each.kind.subcode, each.kind.answer)),
-            join(text(each.meaning.text), small(each.meaning.advice)),
+            join(prose(each.meaning.text), small(each.meaning.advice)),
             number(each.answers),
             join(when(each.at_ms, now_ms), small("destination ", each.destination)),
             Html(f"<code>{text(each.trace_id)}</code>") if each.trace_id else text("none"),
@@ -268,9 +273,9 @@ def _errors(errors: Sequence[RecentError], now_ms: int) -> str:
     return table("Answers of Meta that were no success", told, columns, rows, of=len(rows))
 
 
-def _code(code: int | None, subcode: int | None, answer: str | None) -> str:
+def _code(code: int | None, subcode: int | None, answer: str) -> str:
     if code is None:
-        return (answer or "no code").replace("_", " ")
+        return answer.replace("_", " ")
     return f"{code}" if subcode is None else f"{code}, subcode {subcode}"
 
 
@@ -279,7 +284,7 @@ def _dead_letters(letters: Sequence[RecentLetters], now_ms: int) -> str:
     rows = [
         [
             Html(f"<code>{text(each.reason.value)}</code>"),
-            join(text(remedy_for(each.reason).meaning), small(remedy_for(each.reason).advice)),
+            join(prose(remedy_for(each.reason).meaning), small(remedy_for(each.reason).advice)),
             number(each.letters),
             when(each.at_ms, now_ms),
         ]

@@ -50,7 +50,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; list-style: none; marg
 .concerns li.needs { border-left-color: var(--bad); }
 .concerns li.waits { border-left-color: var(--warn); }
 .concerns li.fine { border-left-color: var(--good); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem;
   margin: 1.25rem 0 0; }
 .figures div { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   padding: .5rem .8rem; }
@@ -66,6 +66,7 @@ thead th { border-top: 0; color: var(--quiet); font-size: .85rem; font-weight: 6
 tbody th { font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .small { display: block; font-size: .87rem; font-weight: 400; color: var(--quiet); }
+td .small { min-width: 11rem; }
 .nowrap { white-space: nowrap; }
 meter { width: 5rem; height: .7rem; vertical-align: middle; }
 .about { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0; }
@@ -74,7 +75,7 @@ meter { width: 5rem; height: .7rem; vertical-align: middle; }
 @media (max-width: 44rem) {
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table, tbody, tr, th, td { display: block; }
-  caption { display: block; }
+  caption { display: block; padding: .5rem .9rem; border-bottom: 1px solid var(--line); }
   tbody tr { padding: .5rem .3rem; border-top: 1px solid var(--line); }
   tbody tr:first-child { border-top: 0; }
   tbody th, tbody td { border: 0; padding: .12rem .6rem; }
