@@ -21,6 +21,7 @@ from consumer.model import (
     Batch,
     ClientError,
     Delivered,
+    Incomplete,
     LogEnd,
     MetaError,
     PauseCause,
@@ -65,6 +66,7 @@ class Journal:
         self.troubles = Troubles()
         self.lags = Lags()
         self.recent = RecentErrors()
+        self._letter_failures = 0
         self._spilled: set[PixelId] = set()
         self._too_large: frozenset[Place] = frozenset()
 
@@ -115,6 +117,8 @@ class Journal:
         kind = type(verdict).__name__.lower()
         cause = verdict.cause.value if isinstance(verdict, Retry) else None
         told = _told(getattr(verdict, "error", None))
+        if isinstance(verdict, Incomplete):
+            told = {"received": verdict.received, "trace_id": verdict.trace_id}
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
         say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
 
@@ -237,11 +241,14 @@ class Journal:
             reason=rejected.reason.value,
             origin=f"{rejected.record.partition}:{rejected.record.offset}",
             event_id=masked(rejected.event_id),
+            batch_id=rejected.batch_id,
+            trace_id=rejected.error.trace_id if rejected.error else None,
         )
 
     def letter_failed(self, report: Report) -> None:
         """A dead letter could not be written; it will be tried again."""
         self.metrics.dead_letter_failed(report.writing.value)
+        self._letter_failures += 1
 
     def letters_failing(self, error: str) -> None:
         """Dead letters cannot be written; ``error`` is Kafka's name for why."""
@@ -251,8 +258,9 @@ class Journal:
 
     def letters_written_again(self) -> None:
         """Every dead letter that failed is acknowledged, or no longer ours."""
-        if (repeated := self.troubles.over("letter")) is not None:
-            self.log.info("dead letters can be written again", repeated=repeated)
+        failures, self._letter_failures = self._letter_failures, 0
+        if self.troubles.over("letter") is not None:  # what it counts is turns of the loop
+            self.log.info("dead letters can be written again", repeated=max(0, failures - 1))
 
     def letters_too_large(self, places: Collection[Place]) -> None:
         """These records are too large for the dead-letter topic, each for itself."""

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.journal import Journal
+from consumer.letter_box import Report, Writing
 from consumer.metrics import Metrics
 from consumer.model import ClientError, LogEnd, PixelId, TopicPartition
 from consumer.troubles import TROUBLES_MAX, Troubles
@@ -63,7 +64,9 @@ def test_each_trouble_that_can_be_over_says_how_often_it_came_again(
     for _ in range(4):
         journal.kafka_error(broker)
         journal.schema_trouble("503")
-        journal.letters_failing("_MSG_TIMED_OUT")
+        journal.letter_failed(Report(1, Writing.FAILED, "_MSG_TIMED_OUT"))
+        for _ in range(100):  # it is asked at each turn of the loop
+            journal.letters_failing("_MSG_TIMED_OUT")
         journal.commit_failed(PARTITION, "REBALANCE_IN_PROGRESS")
         journal.quality_unreadable(PixelId("1"), "no answer")
     journal.kafka_error(login)
