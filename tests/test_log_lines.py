@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = sorted((ROOT / "consumer").glob("*.py"))
 LEVELS = ("debug", "info", "warning", "error")
 ROW = re.compile(
-    r"^\| `(?P<event>[^`|]+)` \| (?P<levels>[a-z, ]+) \| (?P<facts>[^|]*) \|", re.MULTILINE
+    r"^\| `(?P<event>[^`|]+)` \| (?P<levels>[a-z, ]+) \|(?P<facts>[^|\n]*)\|", re.MULTILINE
 )
 
 
