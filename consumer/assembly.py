@@ -5,16 +5,19 @@ import random
 import time
 from collections.abc import Callable
 
+from consumer import __version__
 from consumer.deliveries import Deliveries
 from consumer.destination_files import Tokens
 from consumer.destinations import Destinations
 from consumer.guard import Guard
+from consumer.logs import member_name
 from consumer.meta import GraphReader, Meta
 from consumer.model import PixelId
 from consumer.outbox import Outbox
 from consumer.prepare import Preparation
 from consumer.senders import Senders
 from consumer.settings import Settings
+from consumer.status import About
 from consumer.window import BYTES_PER_REQUEST, Windows
 
 SENDER_THREADS_MAX = 256
@@ -89,4 +92,19 @@ def senders_from(settings: Settings, meta: Meta) -> Senders:
         post=meta.post,
         threads_max=SENDER_THREADS_MAX,
         give_up_seconds=3 * settings.request_timeout_seconds,
+    )
+
+
+def about_from(settings: Settings, *, started_ms: int) -> About:
+    """What the status page says of the whole run."""
+    return About(
+        version=__version__,
+        graph_version=settings.graph_version,
+        member=member_name(settings.kafka_consumer),
+        group=settings.group_id,
+        topic=settings.topic,
+        dlq_topic=settings.dlq_topic,
+        settings_id=settings.fingerprint,
+        started_ms=started_ms,
+        in_flight_events_max=settings.in_flight_events,
     )

@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration. An error is one clear se
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,17 +73,20 @@ def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> 
     """Consume: be one member of the consumer group until SIGTERM or SIGINT."""
     from consumer.destinations import DestinationsError
     from consumer.kafka import KafkaBroken, KafkaRefuses
-    from consumer.logs import configure_logs
+    from consumer.logs import configure_logs, last_words, member_name
     from consumer.member import Member
+    from consumer.uncaught import tell_uncaught
 
     settings = settings_from(settings_file, assignments)
     with refusing(SettingsError):
         settings.require_kafka()
         settings.require_destinations()
-    log = configure_logs(level=settings.log_level, log_format=settings.log_format)
+    name, log_format = member_name(settings.kafka_consumer), settings.log_format
+    log = configure_logs(level=settings.log_level, log_format=log_format, member=name)
+    tell_uncaught(log)
     with refusing(DestinationsError, KafkaRefuses, ValueError, OSError):
         member = Member(settings, log=log)
-    member.stop_on_signals()
+    member.stop_on_signals(partial(last_words, log_format=log_format, member=name))
     try:
         left = member.run()
     except KafkaBroken as error:

@@ -58,6 +58,7 @@ class Commits:
         for report in self._source.commit_reports():
             if report.error is None:
                 self._ledger.committed(report.partition, report.offset)
+                self._journal.committed()
             else:
                 refused.add(report.error)
                 self._ledger.commit_failed(report.partition)

@@ -4,6 +4,7 @@ Decides and returns; the loop sends and settles.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
@@ -258,6 +259,14 @@ class Deliveries:
             return False
         outbox.resume(now)
         return True
+
+    def in_hand(self) -> Counter[PixelId]:
+        """How many events each destination holds: not due, in windows and in its outbox."""
+        events = self._windows.by_destination
+        events.update(event.destination for _, _, event in self._held)
+        for destination, outbox in self.outboxes.items():
+            events[destination] += outbox.events
+        return events
 
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""

@@ -11,6 +11,7 @@ from consumer.destinations import Destinations
 from consumer.event_names import NEAR_MISS, near_miss
 from consumer.graph_versions import NEWEST, Outlook
 from consumer.guard import Alarm, Ended, Guard
+from consumer.lags import Lags
 from consumer.leftover import Left
 from consumer.letter_box import Report
 from consumer.letter_trouble import trouble_of
@@ -21,6 +22,7 @@ from consumer.model import (
     ClientError,
     Delivered,
     HaltReason,
+    Incomplete,
     LogEnd,
     MetaError,
     PauseCause,
@@ -36,12 +38,13 @@ from consumer.model import (
 from consumer.outbox import Outbox
 from consumer.patience import OutboxState
 from consumer.prepare import TEST_EVENTS
+from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
+from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
-TROUBLES_MAX = 1000
-"""So many different troubles are remembered as told."""
+UNREACHABLE = "kafka unreachable"
 
 
 class Log(Protocol):
@@ -62,11 +65,12 @@ class Journal:
     def __init__(self, *, metrics: Metrics, log: Log) -> None:
         self.metrics = metrics
         self.log = log
-        self._troubles: set[str] = set()
         self._states: dict[PixelId, tuple[OutboxState, HaltReason | None]] = {}
+        self.troubles = Troubles()
+        self.lags = Lags()
+        self.recent = RecentErrors()
+        self._letter_failures = 0
         self._spilled: set[PixelId] = set()
-        self._lost: dict[TopicPartition, int] = {}
-        self._beyond: set[TopicPartition] = set()
         self._too_large: frozenset[Place] = frozenset()
 
     def rebalanced(self, kind: str, partitions: Collection[TopicPartition]) -> None:
@@ -92,6 +96,7 @@ class Journal:
         request, verdict = answer.request, answer.verdict
         destination = request.key.destination
         self.metrics.answered(destination, verdict, answer.seconds)
+        self.recent.answered(destination, verdict)
         if answer.bug is not None:
             self.metrics.bugs.inc()
             self.log.error("posting raised an exception", kind=answer.bug)
@@ -109,12 +114,14 @@ class Journal:
         if isinstance(verdict, Accepted):
             say("batch delivered", **facts, trace_id=verdict.trace_id)
             for message in verdict.messages:
-                if self._is_new(f"message {message}"):
+                if self.troubles.is_new("message", message):
                     self.log.warning("Meta adds a message", message=message, **facts)
             return
         kind = type(verdict).__name__.lower()
         cause = verdict.cause.value if isinstance(verdict, Retry) else None
         told = _told(getattr(verdict, "error", None))
+        if isinstance(verdict, Incomplete):
+            told = {"received": verdict.received, "trace_id": verdict.trace_id}
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)
         say(f"batch {kind}", **facts, cause=cause, dead_lettered=dead, **told)
 
@@ -149,7 +156,7 @@ class Journal:
 
     def _version_warning(self, warning: str) -> None:
         self.metrics.version_warnings.inc()
-        if self._is_new(f"version {warning}"):
+        if self.troubles.is_new("version", warning):
             event = "Meta warns about our version of the Graph API; set CONVERSIONS_GRAPH_VERSION"
             self.log.warning(event, warning=warning)
 
@@ -165,7 +172,8 @@ class Journal:
         state = outbox.state.value
         facts: dict[str, Any] = {"destination": outbox.destination, "state": state}
         if outbox.halted is None:
-            self.log.info("destination state", **facts)
+            say = self.log.info if state == "ready" else self.log.warning
+            say("destination state", **facts)
             if state == "ready" and outbox.destination in self._spilled:
                 self._spilled.discard(outbox.destination)
                 self.log.warning(
@@ -218,7 +226,7 @@ class Journal:
             self.metrics.prepared(event)
             if NEAR_MISS in event.warnings:
                 self._near_miss(event.event_name)
-        if event.test_code and self._is_new(f"test {event.destination}"):
+        if event.test_code and self.troubles.is_new("test", event.destination):
             self.log.warning("a test event came", destination=event.destination, advice=TEST_EVENTS)
 
     def suppressed(self, event: Suppressed) -> None:
@@ -235,9 +243,10 @@ class Journal:
             return
         self.metrics.dead_lettered(written)
         for rejected in written:
+            self.recent.dead_lettered(rejected.reason)
             if rejected.reason is Reason.INTERNAL_ERROR:
                 self.metrics.bugs.inc()
-                if self._is_new(f"bug {rejected.detail}"):
+                if self.troubles.is_new("bug", rejected.detail):
                     origin = str(rejected.record.place)
                     self.log.error("a record met a bug", origin=origin, detail=rejected.detail)
         self.log.debug("dead letters written", letters=len(written))
@@ -245,17 +254,19 @@ class Journal:
     def letter_failed(self, report: Report) -> None:
         """A dead letter could not be written; it will be tried again."""
         self.metrics.dead_letter_failed(report.writing.value)
+        self._letter_failures += 1
 
     def letters_failing(self, error: str) -> None:
         """Dead letters cannot be written; ``error`` is Kafka's name for why."""
-        if self._is_new(f"letter {error}"):
+        if self.troubles.is_new("letter", error):
             event = "dead letters cannot be written; nothing is committed past them"
             self.log.error(event, error=error, trouble=trouble_of(error).value)
 
     def letters_written_again(self) -> None:
         """Every dead letter that failed is acknowledged, or no longer ours."""
-        if self._over("letter "):
-            self.log.info("dead letters can be written again")
+        failures, self._letter_failures = self._letter_failures, 0
+        if self.troubles.over("letter") is not None:  # what it counts is turns of the loop
+            self.log.info("dead letters can be written again", repeated=max(0, failures - 1))
 
     def letters_too_large(self, places: Collection[Place]) -> None:
         """These records are too large for the dead-letter topic, each for itself."""
@@ -281,44 +292,53 @@ class Journal:
     def kafka_error(self, error: ClientError) -> None:
         """The client reports an error; it goes on trying by itself."""
         self.metrics.kafka_errors.labels("unreachable" if error.unreachable else "other").inc()
-        key = "kafka unreachable" if error.unreachable else f"kafka {error.name}"
-        if error.name in LOGIN_ERRORS:
-            key = f"kafka unreachable {error.name}"  # told again once it was over
-        if self._is_new(key):
+        # Of the many names of a broker that is not there one is told; a login is another trouble.
+        login = error.name in LOGIN_ERRORS
+        kind = UNREACHABLE if error.unreachable or login else "kafka"
+        trouble = "" if error.unreachable and not login else error.name
+        if self.troubles.is_new(kind, trouble):
             event = "Kafka is unreachable; trying on" if error.unreachable else "Kafka error"
             self.log.error(event, error=error.name, text=error.text)
 
     def kafka_answers(self) -> None:
         """Records or the group's coordinator came through."""
-        if self._over("kafka unreachable"):
-            self.log.info("Kafka is reachable again")
+        if (repeated := self.troubles.over(UNREACHABLE)) is not None:
+            self.log.info("Kafka is reachable again", repeated=repeated)
 
     def commit_failed(self, partition: TopicPartition, error: str) -> None:
         """The group refused a commit; it is repeated, or made by the next owner."""
         self.metrics.commit_failures.inc()
-        if self._is_new(f"commit {error}"):
+        if self.troubles.is_new("commit", error):
             self.log.warning("commit refused", partition=str(partition), error=error)
+
+    def committed(self) -> None:
+        """The group took a commit."""
+        if (repeated := self.troubles.over("commit")) is not None:
+            self.log.info("commits are taken again", repeated=repeated)
 
     def schema_trouble(self, error: str) -> None:
         """A schema could not be fetched yet."""
         self.metrics.schema_failures.inc()
-        if self._is_new(f"schema {error}"):
+        if self.troubles.is_new("schema", error):
             self.log.warning("schema cannot be fetched; its partition waits", error=error)
 
     def schema_fetched(self) -> None:
         """A schema is there."""
-        self._over("schema ")
+        if (repeated := self.troubles.over("schema")) is not None:
+            self.log.info("schemas can be fetched again", repeated=repeated)
 
     def quality_unreadable(self, destination: PixelId, why: str) -> None:
         """Meta did not show its figures of a pixel; it is asked again with the next refresh."""
         self.metrics.quality_failures.inc()
-        if self._is_new(f"quality {destination} {why}"):
+        if self.troubles.is_new(("quality", destination), why):
             told = "Event Match Quality cannot be read"
             self.log.warning(told, destination=destination, why=why)
 
     def quality_read(self, destination: PixelId) -> None:
         """Meta showed its figures of a pixel."""
-        self._over(f"quality {destination} ")
+        if (repeated := self.troubles.over(("quality", destination))) is not None:
+            told = "Event Match Quality can be read again"
+            self.log.info(told, destination=destination, repeated=repeated)
 
     def reading_failed(self, error: str) -> None:
         """Reading raised, and every partition was rewound to what was expected next."""
@@ -329,21 +349,18 @@ class Journal:
         self, ends: Mapping[TopicPartition, LogEnd], next_commit: Mapping[TopicPartition, int]
     ) -> None:
         """Lag of our partitions, and what retention took before it was read."""
-        lags: dict[TopicPartition, int] = {}
-        for partition, end in ends.items():
-            position = next_commit.get(partition, end.committed)
-            if position is not None and position < end.low:
-                self._offset_gone(partition, position, end)
-            if position is not None and position > end.high:
-                # The end is a moment older than the position: only twice in a row is it news.
-                if partition in self._beyond:
-                    self._offset_gone(partition, position, end)
-                self._beyond.add(partition)
-            else:
-                self._beyond.discard(partition)
-            start = end.low if position is None else min(max(position, end.low), end.high)
-            lags[partition] = end.high - start
-        self.metrics.lag(lags)
+        for gone in self.lags.look(ends, next_commit):
+            self.metrics.offset_resets.inc()
+            self.metrics.records_lost.inc(gone.records_lost)
+            self.log.error(
+                "the next offset is no longer in the topic",
+                partition=str(gone.partition),
+                offset=gone.offset,
+                low=gone.end.low,
+                high=gone.end.high,
+                records_lost=gone.records_lost,
+            )
+        self.metrics.lag(self.lags.newest)
 
     def flow(
         self,
@@ -359,41 +376,12 @@ class Journal:
                 self.log.info("partition resumed", partition=str(partition))
 
     def _near_miss(self, name: str) -> None:
-        if self._is_new(f"name {name}"):
+        if self.troubles.is_new("name", name):
             self.log.warning(
                 "an event name is nearly a standard one; it is sent as it is",
                 event_name=masked(name),
                 standard=near_miss(name),
             )
-
-    def _offset_gone(self, partition: TopicPartition, position: int, end: LogEnd) -> None:
-        if self._lost.get(partition) == position:
-            return
-        self._lost[partition] = position
-        self.metrics.offset_resets.inc()
-        lost = max(0, end.low - position)
-        self.metrics.records_lost.inc(lost)
-        self.log.error(
-            "the next offset is no longer in the topic",
-            partition=str(partition),
-            offset=position,
-            low=end.low,
-            high=end.high,
-            records_lost=lost,
-        )
-
-    def _is_new(self, trouble: str) -> bool:
-        if trouble in self._troubles:
-            return False
-        if len(self._troubles) >= TROUBLES_MAX:
-            self._troubles.clear()
-        self._troubles.add(trouble)
-        return True
-
-    def _over(self, prefix: str) -> bool:
-        over = {trouble for trouble in self._troubles if trouble.startswith(prefix)}
-        self._troubles -= over
-        return bool(over)
 
 
 def _alarmed(alarm: Alarm) -> dict[str, str]:

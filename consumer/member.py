@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
@@ -13,6 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from consumer import __version__
 from consumer.assembly import (
+    about_from,
     deliveries_from,
     guard_from,
     meta_from,
@@ -26,7 +27,6 @@ from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.graph_versions import day_of, outlook
 from consumer.inquiries import Inquiries
-from consumer.iso_time import iso_time
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
@@ -47,6 +47,9 @@ from consumer.settings import Settings
 from consumer.settle import Ledger
 from consumer.signals import heed_signals
 from consumer.skip import ANSWER_SECONDS, Skipping
+from consumer.status import Status, probe_facts
+from consumer.status_board import StatusBoard
+from consumer.status_page import status_page
 from consumer.wishes import Wishes
 
 DAY_SECONDS = 86_400.0
@@ -118,6 +121,7 @@ class Member:
         self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
+        self._board = self._build_board(settings)
         self._wishes = Wishes(
             ledger=self._ledger,
             skip=self._pipeline.skip,
@@ -143,7 +147,13 @@ class Member:
         self._schemas.start()
         self._log_ends.start()
         self._inquiries.start()
-        self._log.info("consuming", metrics=self.address, settings=settings.masked())
+        self._log.info(
+            "consuming",
+            version=__version__,
+            metrics=self.address,
+            settings_id=settings.fingerprint,
+            settings=settings.masked(),
+        )
         self._journal.test_mode(self._preparation.destinations, settings.test_code)
         self._source.subscribe(
             settings.topic,
@@ -168,10 +178,11 @@ class Member:
         self._pipeline.end_within_grace()
         self._stopping.set()
 
-    def stop_on_signals(self) -> None:
+    def stop_on_signals(self, last_words: Callable[[str], bytes]) -> None:
         """SIGTERM and SIGINT stop the run; a second one, or an end that does not come, ends the
-        process at once."""
-        heed_signals(self.stop, seconds_max=self._settings.grace_seconds + ENDING_SECONDS)
+        process at once, with ``last_words`` of why."""
+        seconds_max = self._settings.grace_seconds + ENDING_SECONDS
+        heed_signals(self.stop, seconds_max=seconds_max, last_words=last_words)
 
     def _look_around(self) -> None:
         """What is done every now and then, between two turns."""
@@ -202,6 +213,9 @@ class Member:
         ends = self._log_ends.newest()
         if ends is not None:
             self._journal.log_ends(ends, self._ledger.committable_all())
+        self._board.look(
+            self._preparation.destinations, joined=self._joined, stopping=self._stopping.is_set()
+        )
         self._quality.turn(
             now,
             ours=any(each.partition == 0 for each in self._ledger.partitions),
@@ -273,29 +287,25 @@ class Member:
         )
 
     def _health(self) -> Health:
+        """Called on the probes' threads."""
         age = self._clock.now() - self._pipeline.heartbeat
+        status = self._status()
         return Health(
             live=age < self._settings.liveness_seconds,
-            ready=self._joined and not self._stopping.is_set(),
-            facts={
-                "heartbeat_age_seconds": round(age, 3),
-                "joined": self._joined,
-                "stopping": self._stopping.is_set(),
-                **self._dead_letter_facts(),
-                "destinations": {
-                    outbox.destination: outbox.state.value
-                    for outbox in list(self._deliveries.outboxes.values())
-                },
-            },
+            ready=status.joined and not status.stopping,
+            facts={"heartbeat_age_seconds": round(age, 3), **probe_facts(status)},
         )
 
-    def _dead_letter_facts(self) -> dict[str, Any]:
-        return {
-            "dead_letters_waiting": len(self._letters),
-            "dead_letters_failing": self._letters.failing,
-            "dead_letters_failing_since": iso_time(self._pipeline.letters_failing_since_ms) or None,
-            "dead_letters_too_large": [str(place) for place in self._letters.too_large_records],
-        }
+    def _page(self, refreshing: bool) -> bytes:
+        """Called on the probes' threads."""
+        return status_page(self._status(), now_ms=self._clock.now_ms(), refreshing=refreshing)
+
+    def _status(self) -> Status:
+        """What the loop showed last, with what may be looked at from any thread as it is now: a
+        drain shows nothing."""
+        return self._board.newest._replace(
+            joined=self._joined, stopping=self._stopping.is_set(), letters=self._board.letters()
+        )
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
@@ -313,6 +323,7 @@ class Member:
                 port=settings.metrics_port,
                 registry=self._journal.metrics.registry,
                 health=self._health,
+                page=self._page,
                 resume=self._resume,
                 skip=self._skip,
             )
@@ -327,6 +338,19 @@ class Member:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         return Metrics(registry=registry, version=__version__, graph_version=settings.graph_version)
+
+    def _build_board(self, settings: Settings) -> StatusBoard:
+        return StatusBoard(
+            about=about_from(settings, started_ms=self._clock.now_ms()),
+            clock=self._clock,
+            pipeline=self._pipeline,
+            ledger=self._ledger,
+            deliveries=self._deliveries,
+            letters=self._letters,
+            guard=self._guard,
+            journal=self._journal,
+            destinations=self._preparation.destinations,
+        )
 
     def _build_inquiries(self, settings: Settings, tokens: Tokens) -> Inquiries:
         reader = reader_from(settings, timeout_seconds=settings.request_timeout_seconds)

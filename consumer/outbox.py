@@ -108,6 +108,11 @@ class Outbox:
         return len(self._in_flight)
 
     @property
+    def events(self) -> int:
+        """Events that are held in here."""
+        return sum(map(len, (*self._in_flight.values(), *self._queue.parcels)))
+
+    @property
     def can_progress(self) -> bool:
         """Whether waiting makes sense: something is out, or may be sent soon."""
         if self._in_flight:

@@ -5,7 +5,7 @@ There is one ``pump``: collect answers, move the outboxes on, serve the dead let
 settle. The loop's turn, the revoke callback and the shutdown all call it, and it never reads.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -22,6 +22,7 @@ from consumer.leftover import Left, left_behind
 from consumer.letter_box import LetterBox
 from consumer.model import (
     Delivered,
+    PauseCause,
     PixelId,
     Place,
     Prepared,
@@ -111,6 +112,11 @@ class Pipeline:
     def letters_failing_since_ms(self) -> int | None:
         """Since when dead letters cannot be written. Safe from any thread."""
         return self._rejections.failing_since_ms
+
+    @property
+    def paused(self) -> Mapping[TopicPartition, PauseCause]:
+        """The partitions that are not read for now."""
+        return self._inflow.paused
 
     def use(self, preparation: Preparation) -> None:
         """From the next record on prepare by other destinations."""

@@ -1,13 +1,16 @@
-"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``, and two things to ask for.
+"""HTTP on the metrics port: ``/metrics``, ``/livez``, ``/readyz``, ``/``, two things to ask for.
 
 ``/livez`` proves that the poll loop turns; it never depends on Meta, Kafka or the registry being
 up. ``/readyz`` only tells whether the group's coordinator has answered, and what is degraded.
+``/`` is a page for people.
 ``POST /destinations/{id}/resume`` and ``POST /records/{topic}:{partition}:{offset}/skip`` are taken
 from this machine alone, wherever the port is open to.
 """
 
+import logging
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from enum import IntEnum
@@ -22,6 +25,8 @@ from prometheus_client.exposition import choose_encoder
 
 from consumer.model import PixelId, Place
 from consumer.skip import Skipping, place_of
+from consumer.status_page import STILL
+from consumer.status_style import CONTENT_SECURITY_POLICY
 
 SERVER = "conversions-consumer"
 """What the port calls itself, in the header of that name."""
@@ -53,16 +58,17 @@ class Probes:
         port: int,
         registry: CollectorRegistry,
         health: Callable[[], Health],
+        page: Callable[[bool], bytes],
         resume: Callable[[PixelId], Resuming],
         skip: Callable[[Place], Skipping],
     ) -> None:
         """Binds at once; port 0 takes a free one. Raises OSError when the port is taken.
 
-        ``health``, ``resume`` and ``skip`` are called on the server's threads.
+        ``health``, ``page``, ``resume`` and ``skip`` are called on the server's threads; ``page``
+        is told whether it shall refresh itself.
         """
-        server = _ServerV6 if ":" in host else ThreadingHTTPServer
-        self._server = server((host, port), _answers(registry, health, _Asked(resume, skip)))
-        self._server.daemon_threads = True
+        server = _ServerV6 if ":" in host else _Server
+        self._server = server((host, port), _answers(registry, health, page, _Asked(resume, skip)))
 
     @property
     def address(self) -> str:
@@ -83,7 +89,16 @@ class Probes:
         self._server.server_close()
 
 
-class _ServerV6(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Without this a traceback would go to stderr, also for a peer that just went away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            logging.getLogger("conversions").exception("answering on the metrics port failed")
+
+
+class _ServerV6(_Server):
     address_family = socket.AF_INET6
 
 
@@ -139,6 +154,7 @@ def _is_this_machine(peer: str) -> bool:
 def _answers(
     registry: CollectorRegistry,
     health: Callable[[], Health],
+    page: Callable[[bool], bytes],
     asked: _Asked,
 ) -> type[BaseHTTPRequestHandler]:
     class Answers(BaseHTTPRequestHandler):
@@ -147,8 +163,11 @@ def _answers(
         sys_version = ""
 
         def do_GET(self) -> None:
-            path = self.path.split("?", 1)[0]
-            if path == "/metrics":
+            path, _, query = self.path.partition("?")
+            if path == "/":
+                body = page(query != STILL)
+                self._answer(200, body, "text/html; charset=utf-8", CONTENT_SECURITY_POLICY)
+            elif path == "/metrics":
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 self._answer(200, encode(registry), content_type)
             elif path in ("/livez", "/readyz"):
@@ -157,8 +176,10 @@ def _answers(
                 body = orjson.dumps({"ok": good, **state.facts}, option=orjson.OPT_INDENT_2)
                 self._answer(200 if good else 503, body + b"\n", "application/json")
             else:
-                text = b"see /metrics, /livez, /readyz\n"
-                self._answer(200 if path == "/" else 404, text, "text/plain")
+                self._answer(404, b"see /, /metrics, /livez, /readyz\n", "text/plain")
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def do_POST(self) -> None:
             self.close_connection = True  # whatever its body was, it is not read
@@ -173,14 +194,21 @@ def _answers(
                 answer = do()
                 self._answer(answer.status, f"{answer.text}\n".encode(), "text/plain")
 
-        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        def _answer(
+            self, status: int, body: bytes, content_type: str, policy: str = "default-src 'none'"
+        ) -> None:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.send_header("Content-Security-Policy", policy)
             if self.close_connection:
                 self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Probes come every few seconds: not a line each."""

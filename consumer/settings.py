@@ -6,6 +6,7 @@ set the properties of the two clients.
 """
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -128,6 +129,12 @@ class Settings(Fields):
             if not variable.startswith(PREFIX)
         }
         return ours | theirs
+
+    @property
+    def fingerprint(self) -> str:
+        """Short and the same for the same settings, secrets left out: do all members agree?"""
+        lines = sorted(f"{name}={value}" for name, value in self.masked().items())
+        return sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
 def load_settings(

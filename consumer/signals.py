@@ -16,9 +16,12 @@ from types import FrameType
 HEARD = (signal.SIGTERM, signal.SIGINT)
 
 
-def heed_signals(stop: Callable[[], None], *, seconds_max: float) -> None:
+def heed_signals(
+    stop: Callable[[], None], *, seconds_max: float, last_words: Callable[[str], bytes]
+) -> None:
     """The first signal calls ``stop``, on another thread than the main one. A second one, or
     ``seconds_max`` after the first, ends the process at once, whatever it is doing: exit code 1.
+    ``last_words`` makes of why a line for stderr.
     """
     hearing, telling = socket.socketpair()
     telling.setblocking(False)
@@ -26,7 +29,7 @@ def heed_signals(stop: Callable[[], None], *, seconds_max: float) -> None:
         signal.signal(each, _nothing)
     # Detached, or the end of this function would close it.
     signal.set_wakeup_fd(telling.detach(), warn_on_full_buffer=False)
-    arguments = (hearing, stop, seconds_max)
+    arguments = (hearing, stop, seconds_max, last_words)
     threading.Thread(target=_hear, args=arguments, name="signals", daemon=True).start()
 
 
@@ -34,12 +37,17 @@ def _nothing(_: int, __: FrameType | None) -> None:
     """Without a function of Python's the signal would not be written."""
 
 
-def _hear(hearing: socket.socket, stop: Callable[[], None], seconds_max: float) -> None:
+def _hear(
+    hearing: socket.socket,
+    stop: Callable[[], None],
+    seconds_max: float,
+    last_words: Callable[[str], bytes],
+) -> None:
     first = _next(hearing, None)
     stop()
     second = _next(hearing, seconds_max)
-    what = f"{second} again" if second else f"not done {seconds_max:g} s after {first}"
-    os.write(2, f"{what}: ending at once, what is open stays uncommitted\n".encode())
+    why = f"{second} again" if second else f"not done {seconds_max:g} s after {first}"
+    os.write(2, last_words(why))
     os._exit(1)
 
 

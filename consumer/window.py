@@ -4,6 +4,7 @@ A window closes when it holds ``events_max`` events, when one more would exceed 
 when its oldest event has waited ``seconds_max``. Times are monotonic seconds, given by the caller.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
@@ -61,6 +62,14 @@ class Windows:
     def events(self) -> int:
         """How many events wait in open windows."""
         return sum(len(window.events) for window in self._open.values())
+
+    @property
+    def by_destination(self) -> Counter[PixelId]:
+        """How many events wait for each destination."""
+        events: Counter[PixelId] = Counter()
+        for key, window in self._open.items():
+            events[key.destination] += len(window.events)
+        return events
 
     def carried(self, destination: PixelId) -> Carried:
         """What the open windows of one destination hold."""

@@ -52,6 +52,7 @@ EDGES = {
     "terminal",
     "stdout",
     "unanswered",
+    "uncaught",
     "variables",
     *(room for room in ROOMS if room.startswith("emulator")),  # a stand-in for all of Meta
     *KAFKA_EDGES,
@@ -81,6 +82,7 @@ LOOPS = {
     "seams",
     "send",
     "sending",
+    "status_board",
     "valve",
     "wishes",
 }

@@ -37,6 +37,9 @@ from consumer.model import (
 from consumer.prepare import Preparation, prepare
 from consumer.secret_files import RotatingSecret
 from consumer.settle import Ledger
+from consumer.status import About, Status, probe_facts
+from consumer.status_board import StatusBoard
+from consumer.status_page import status_page
 from tests.fakes.house import CRM, DESTINATIONS, SHOP, FakeHouse, house
 from tests.fakes.schemas import SCHEMA_ID, event_plan, event_value
 
@@ -173,8 +176,26 @@ def everything_said(home: FakeHouse, stream: StringIO, said: list[object]) -> st
         home.letters,
         *vars(home.pipeline).values(),
     ]
-    text = "\n".join([stream.getvalue(), home.exposition, repr(headers), repr(objects)])
+    status = shown_by(home)
+    page = status_page(status, now_ms=home.clock.now_ms(), refreshing=True).decode()
+    seen = [page, repr(status), repr(probe_facts(status))]
+    text = "\n".join([stream.getvalue(), home.exposition, repr(headers), repr(objects), *seen])
     return f"{text}\n{objects!s}"
+
+
+def shown_by(home: FakeHouse) -> Status:
+    """What the loop shows to the probes and on the status page."""
+    return StatusBoard(
+        about=About("1", "v26.0", "m", "g", "t", "t.dlq", "00", 0, 20_000),
+        clock=home.clock,
+        pipeline=home.pipeline,
+        ledger=home.ledger,
+        deliveries=home.deliveries,
+        letters=home.letters,
+        guard=home.guard,
+        journal=home.journal,
+        destinations=home.pipeline._intake.preparation.destinations,
+    ).newest
 
 
 @pytest.mark.parametrize(
@@ -190,6 +211,7 @@ def test_whatever_meta_answers_nothing_personal_is_said(answer: Answer, stream: 
 
     assert said
     assert not leaks(everything_said(home, stream, said))
+    assert bool(shown_by(home).errors) == (answer not in (accepting, advising))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert any(str(line["event"]).startswith("batch ") for line in lines)
     if answer is quoting:

@@ -276,6 +276,7 @@ class Consumer:
             port=0,
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
+            page=lambda _: b"",
             resume=self._resume,
             skip=lambda _: Skipping.NOT_OPEN,
         )

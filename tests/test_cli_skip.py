@@ -41,6 +41,7 @@ class Consumer:
             port=0,
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
+            page=lambda _: b"",
             resume=lambda _: Resuming.NOTHING_HERE,
             skip=self._skip,
         )

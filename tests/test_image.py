@@ -256,6 +256,7 @@ def _probes(*, live: bool) -> Iterator[int]:
         port=0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=live, ready=not live, facts={}),
+        page=lambda _: b"",
         skip=lambda _: Skipping.NOT_OPEN,
         resume=lambda _: Resuming.NOTHING_HERE,
     )

@@ -7,9 +7,10 @@ from prometheus_client import CollectorRegistry
 
 from consumer.destinations import parse_destinations
 from consumer.event_names import NEAR_MISS
-from consumer.journal import TROUBLES_MAX, Journal
+from consumer.journal import Journal
 from consumer.metrics import Metrics
 from consumer.model import Prepared
+from consumer.troubles import TROUBLES_MAX
 from tests.fakes.events import an_event
 from tests.fakes.house import Lines
 
@@ -59,7 +60,7 @@ def test_names_without_end_are_not_remembered_without_end(journal: Journal) -> N
     for number in range(TROUBLES_MAX + 5):
         journal.prepared(named("purchase" + "_" * number))
 
-    assert len(journal._troubles) <= TROUBLES_MAX
+    assert len(journal.troubles) <= TROUBLES_MAX
 
 
 def test_a_test_event_is_told_once_a_destination(journal: Journal, log: Lines) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from consumer import __version__
 from consumer.member import RESUMES_WAITING_MAX, Member
 from consumer.model import (
     Halted,
@@ -157,6 +159,57 @@ def test_a_record_is_skipped_at_the_loops_next_turn(made: Made) -> None:
         member._look_around()
         asking.join(0.01)
     assert asked == [Skipping.SKIPPED]
+
+
+def test_the_probes_tell_what_is_degraded_and_stay_as_they_are(made: Made) -> None:
+    member, _ = made()
+    halt(member)
+    member._look_around()
+    with httpx.Client(base_url=member.address, trust_env=False) as client:
+        live, ready = client.get("/livez"), client.get("/readyz")
+        head = client.head("/readyz")
+
+    assert (live.status_code, ready.status_code, head.status_code) == (200, 503, 503)
+    assert head.content == b""
+    for facts in (live.json(), ready.json()):
+        assert facts["degraded"] == ["destination_halted", "not_joined"]
+        assert facts["destinations"] == {PIXEL: "halted"}
+        assert facts["halted"] == {PIXEL: "token"}
+        assert facts["paused_partitions"] == {}
+
+
+def test_a_member_that_ends_is_told_at_once_though_the_loop_shows_nothing_more(made: Made) -> None:
+    member, _ = made()
+    member._look_around()
+
+    member.stop()
+
+    assert member._health().facts["degraded"] == ["stopping"]
+    assert b"This member is ending" in member._page(True)
+
+
+def test_the_start_line_names_version_and_settings(made: Made) -> None:
+    member, lines = made()
+    member.stop()
+    member.run()
+
+    (line,) = lines.named("consuming")
+    assert (line["version"], line["settings_id"]) == (__version__, member._settings.fingerprint)
+    assert line["settings"]["CONVERSIONS_ACCESS_TOKEN"] == "set"
+
+
+def test_the_same_settings_have_the_same_fingerprint_whatever_their_secrets(made: Made) -> None:
+    prints = [
+        made(**changes)[0]._settings.fingerprint
+        for changes in (
+            {},
+            {"CONVERSIONS_ACCESS_TOKEN": "another"},
+            {"CONVERSIONS_WINDOW_EVENTS": "7"},
+        )
+    ]
+
+    assert prints[0] == prints[1]
+    assert prints[0] != prints[2]
 
 
 def test_readiness_tells_of_dead_letters(made: Made) -> None:

@@ -32,6 +32,7 @@ class House:
             port=0,
             registry=registry,
             health=lambda: self.health,
+            page=lambda refreshing: f"refreshing: {refreshing}".encode(),
             resume=self.resume,
             skip=self.skip,
         )
@@ -111,11 +112,48 @@ def test_whoever_asks_for_openmetrics_gets_it(house: House) -> None:
     assert 'fbtrace_id="A1"' in answer.body
 
 
-@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/favicon.ico", 404), ("/metric", 404)])
-def test_another_path_says_where_to_look(house: House, path: str, status: int) -> None:
+@pytest.mark.parametrize("path", ["/favicon.ico", "/metric", "/index.html"])
+def test_another_path_says_where_to_look(house: House, path: str) -> None:
     answer = get(house, path)
 
-    assert answer == Answer(status, "text/plain", "see /metrics, /livez, /readyz\n")
+    assert answer == Answer(404, "text/plain", "see /, /metrics, /livez, /readyz\n")
+
+
+@pytest.mark.parametrize(("path", "refreshing"), [("/", True), ("/?refresh=no", False)])
+def test_a_page_for_people_refreshes_itself_unless_they_would_rather_read(
+    house: House, path: str, refreshing: bool
+) -> None:
+    answer = get(house, path)
+
+    assert answer == Answer(200, "text/html; charset=utf-8", f"refreshing: {refreshing}")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/livez", "/readyz", "/nowhere"])
+def test_nothing_is_kept_by_anybody_in_between_and_nothing_is_loaded(
+    house: House, path: str
+) -> None:
+    client = connection(house)
+    client.request("GET", path)
+    headers = client.getresponse().headers
+    client.close()
+
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/livez", "/readyz", "/nowhere"])
+def test_who_asks_for_the_head_gets_no_body(house: House, path: str) -> None:
+    client = connection(house)
+    for method in ("HEAD", "GET", "HEAD", "GET"):  # on one connection: a body would be read next
+        client.request(method, path)
+        response = client.getresponse()
+        body = response.read()
+        assert response.status == (404 if path == "/nowhere" else 200)
+        assert int(response.headers["Content-Length"]) > 0
+        assert (body == b"") == (method == "HEAD")
+    client.close()
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 501), ("DELETE", 501)])
@@ -299,6 +337,7 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
             port=taken.getsockname()[1],
             registry=CollectorRegistry(),
             health=lambda: Health(live=True, ready=True, facts={}),
+            page=lambda _: b"",
             resume=lambda _: Resuming.WILL_BE,
             skip=lambda _: Skipping.SKIPPED,
         )
@@ -320,6 +359,7 @@ def test_an_address_of_ip_version_six_is_listened_on() -> None:
         port=0,
         registry=CollectorRegistry(),
         health=lambda: Health(live=True, ready=True, facts={}),
+        page=lambda _: b"",
         resume=lambda _: Resuming.WILL_BE,
         skip=lambda _: Skipping.SKIPPED,
     )

@@ -18,7 +18,8 @@ from consumer.signals import heed_signals
 def told():
     print("told to stop", flush=True)
 
-heed_signals(told, seconds_max=float(sys.argv[1]))
+words = lambda why: f"the end: {why}\\n".encode()
+heed_signals(told, seconds_max=float(sys.argv[1]), last_words=words)
 print("ready", flush=True)
 # A second lock of one mutex never returns, and no signal is seen in there.
 libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
@@ -31,7 +32,7 @@ import threading
 from consumer.signals import heed_signals
 
 stopping = threading.Event()
-heed_signals(stopping.set, seconds_max=600.0)
+heed_signals(stopping.set, seconds_max=600.0, last_words=str.encode)
 print("ready", flush=True)
 stopping.wait()
 """
@@ -67,7 +68,7 @@ def test_the_first_signal_stops_and_a_second_one_ends_even_a_main_thread_that_he
         _, err = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
-    assert err == f"{number.name} again: ending at once, what is open stays uncommitted\n"
+    assert err == f"the end: {number.name} again\n"
 
 
 def test_an_end_that_does_not_come_is_made() -> None:
@@ -76,7 +77,7 @@ def test_an_end_that_does_not_come_is_made() -> None:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, out) == (1, "told to stop\n")
-    assert err == ("not done 0.2 s after SIGTERM: ending at once, what is open stays uncommitted\n")
+    assert err == "the end: not done 0.2 s after SIGTERM\n"
 
 
 def test_a_process_that_ends_by_itself_is_let() -> None:
