@@ -29,10 +29,11 @@ lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-tools: $(VENV)/.run ## bring Kafka, a registry and Avro's compilers into the cache outside the tree
+tools: $(VENV)/.run ## bring Kafka, a registry, Prometheus and more into the cache outside the tree
 	@$(BIN)/python tests/tools.py
 	@$(BIN)/python tests/go_tools.py
 	@$(BIN)/python tests/python_tools.py
+	@$(BIN)/python tests/debian_tools.py
 
 docs: $(VENV)/.run ## write the generated pages anew
 	@$(BIN)/python docs/generate.py
