@@ -5,11 +5,14 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.debian_tools import needed
 from tests.integration import Product
 from tests.integration.kafka_broker import KafkaBroker
+from tests.integration.prometheus import Prometheus
 from tests.integration.registry import Registry
 from tests.integration.world import World
 from tests.tools import APICURIO, KAFKA, Tool, apicurio_home, find_java, kafka_libs
@@ -85,6 +88,25 @@ def _java_of(tool: Tool) -> Path | None:
 
 def _session_wants_registry(session: pytest.Session) -> bool:
     return any("registry" in getattr(item, "fixturenames", ()) for item in session.items)
+
+
+@pytest.fixture
+def prometheus_for(tmp_path: Path) -> Iterator[Callable[..., Prometheus]]:
+    """Starts a real Prometheus: ``prometheus_for(rules=(path,), interval_seconds=1)``."""
+    program = needed("prometheus")
+    started: list[Prometheus] = []
+
+    def start(**how: Any) -> Prometheus:
+        folder = tmp_path / f"prometheus-{len(started)}"
+        folder.mkdir()
+        started.append(Prometheus(program=program, folder=folder, **how))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for prometheus in started:
+            prometheus.close()
 
 
 @pytest.fixture
