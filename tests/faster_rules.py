@@ -19,7 +19,8 @@ _UNITS_MS = {
     "w": 604_800_000,
     "y": 31_536_000_000,
 }
-_DURATION = re.compile(r"\b(\d+)(ms|[smhdwy])\b")
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+_COMPOUND = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 _SPAN = re.compile(r"\[[^\]]*\]|\boffset\s+\S+")
 # `time() - x > 5 * 86400`, `x - time() < 600`: the number is one of seconds.
 _COMPARED = re.compile(r"(time\(\)[^<>=]*[<>]=?\s*)(\d+(?:\s*\*\s*\d+)*)")
@@ -41,8 +42,7 @@ def expression(text: str, factor: float) -> str:
     """One expression, with its durations divided."""
     parts = _QUOTED.split(text)  # what is quoted stands at the odd places
     for place in range(0, len(parts), 2):
-        spans = _SPAN.sub(lambda span: _divided(span[0], factor), parts[place])
-        parts[place] = spans
+        parts[place] = _SPAN.sub(lambda span: _divided(span[0], factor), parts[place])
     return _COMPARED.sub(lambda found: found[1] + _seconds(found[2], factor), "".join(parts))
 
 
@@ -53,14 +53,11 @@ def _each(mapping: dict[str, Any], keys: tuple[str, ...], factor: float) -> None
 
 
 def _divided(text: str, factor: float) -> str:
-    total = _DURATION.sub(
-        lambda found: f"{max(1, round(int(found[1]) * _UNITS_MS[found[2]] / factor))}ms", text
-    )
-    return re.sub(r"(?:\d+ms){2,}", lambda found: f"{_sum_ms(found[0])}ms", total)
+    return _COMPOUND.sub(lambda found: f"{max(1, round(_ms(found[0]) / factor))}ms", text)
 
 
-def _sum_ms(compound: str) -> int:
-    return sum(int(number) for number in re.findall(r"(\d+)ms", compound))
+def _ms(duration: str) -> int:
+    return sum(int(number) * _UNITS_MS[unit] for number, unit in _DURATION.findall(duration))
 
 
 def _seconds(product: str, factor: float) -> str:

@@ -10,13 +10,13 @@ from tests.faster_rules import expression, faster
     ("shipped", "divided"),
     [
         ("rate(x_total[5m]) > 10", "rate(x_total[5000ms]) > 10"),
-        ("increase(x_total[1h:1m] offset 1d)", "increase(x_total[60000ms:1000ms] offset 1440000ms)"),
+        ("rate(x[1h:1m] offset 1d)", "rate(x[60000ms:1000ms] offset 1440000ms)"),
         ("rate(x[1h30m])", "rate(x[90000ms])"),
-        ("time() - max(x_timestamp_seconds) > 5 * 86400", "time() - max(x_timestamp_seconds) > 7200"),
-        ("x_timestamp_seconds - time() < 600", "x_timestamp_seconds - time() < 10"),
-        ('job:x:ratio_rate5m{le="300.0", a="[5m]"} > 0.5', 'job:x:ratio_rate5m{le="300.0", a="[5m]"} > 0.5'),
+        ("time() - max(x_timestamp) > 5 * 86400", "time() - max(x_timestamp) > 7200"),
+        ("x_timestamp - time() < 600", "x_timestamp - time() < 10"),
+        ('job:x:rate5m{le="300.0", a="[5m]"} > 5', 'job:x:rate5m{le="300.0", a="[5m]"} > 5'),
     ],
-)  # fmt: skip
+)
 def test_durations_are_divided(shipped: str, divided: str) -> None:
     assert expression(shipped, 60) == divided
 
