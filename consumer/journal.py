@@ -41,6 +41,7 @@ from consumer.prepare import TEST_EVENTS
 from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
+from consumer.token_state import TokenState
 from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
@@ -339,6 +340,28 @@ class Journal:
         if (repeated := self.troubles.over(("quality", destination))) is not None:
             told = "Event Match Quality can be read again"
             self.log.info(told, destination=destination, repeated=repeated)
+
+    def token_unreadable(self, destinations: Collection[PixelId], why: str) -> None:
+        """Meta did not tell the state of the token of these; it is asked again with the next
+        check."""
+        self.metrics.token_check_failures.inc()
+        if self.troubles.is_new(("token", *destinations), why):
+            told = "the state of an access token cannot be read"
+            self.log.warning(told, destinations=list(destinations), why=why)
+
+    def token_read(self, destinations: Collection[PixelId], state: TokenState) -> None:
+        """Meta told the state of the token of these."""
+        if (repeated := self.troubles.over(("token", *destinations))) is not None:
+            told = "the state of an access token can be read again"
+            self.log.info(told, destinations=list(destinations), repeated=repeated)
+        invalid = ("invalid token", *destinations)
+        if state.is_valid:
+            if (repeated := self.troubles.over(invalid)) is not None:
+                told = "Meta calls an access token valid again"
+                self.log.info(told, destinations=list(destinations), repeated=repeated)
+        elif self.troubles.is_new(invalid, ""):
+            told = "Meta calls an access token invalid"
+            self.log.error(told, destinations=list(destinations))
 
     def reading_failed(self, error: str) -> None:
         """Reading raised, and every partition was rewound to what was expected next."""

@@ -43,6 +43,7 @@ from consumer.model import (
 )
 from consumer.quality import EventQuality
 from consumer.quality_gauges import quality_series
+from consumer.token_state import TokenState
 from consumer.usage import UsageKind
 
 CUSTOM = "custom"
@@ -85,6 +86,7 @@ class Metrics:
         self._declare_requests(registry)
         self._declare_kafka(registry)
         self._declare_quality(registry)
+        self._declare_tokens(registry)
         Gauge(
             "conversions_build_info",
             "Versions of this build, with the value 1",
@@ -340,6 +342,26 @@ class Metrics:
             registry,
         )
 
+    def _declare_tokens(self, registry: CollectorRegistry) -> None:
+        self.token_check_failures = Counter(
+            "conversions_token_check_failures_total",
+            "Questions to Meta for the state of a token without a usable answer",
+            registry=registry,
+        )
+        self._token_valid = _Snapshot(
+            "conversions_access_token_valid",
+            "1 when Meta calls the destination's token valid, 0 when not;"
+            " absent until it was asked",
+            ["destination"],
+            registry,
+        )
+        self._token_expiry = _Snapshot(
+            "conversions_access_token_expiry_timestamp_seconds",
+            "When the token, or its access to data, ends; absent when that is never or not known",
+            ["destination"],
+            registry,
+        )
+
     def configured(self, destinations: Iterable[PixelId]) -> None:
         """The destinations that exist: their counters start at zero."""
         self._destinations = frozenset(destinations)
@@ -464,6 +486,17 @@ class Metrics:
         series = quality_series(events, standard_names=self._standard, custom=CUSTOM)
         self._quality_score.set(series.scores)
         self._match_key_coverage.set(series.coverages)
+
+    def token_states(self, states: Mapping[PixelId, TokenState]) -> None:
+        """What Meta says of the tokens, as far as it is known."""
+        self._token_valid.set({(each,): float(state.is_valid) for each, state in states.items()})
+        self._token_expiry.set(
+            {
+                (each,): state.expires_at
+                for each, state in states.items()
+                if state.expires_at is not None
+            }
+        )
 
     def meta_usage(self, shares: Mapping[tuple[PixelId, UsageKind], float]) -> None:
         """How much of Meta's limits is used up, as far as it is known."""

@@ -24,6 +24,8 @@ PREFIX = "CONVERSIONS_"
 MIB = 1024 * 1024
 REFRESH_SECONDS_MIN = 600
 """Meta wants to be asked for quality a few times a day."""
+TOKEN_CHECK_SECONDS_MIN = 60
+"""Each question counts against the limits of its token."""
 
 
 def _check_secret(secret: SecretStr) -> SecretStr:
@@ -40,10 +42,13 @@ def _check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _check_refresh(seconds: float) -> float:
-    if seconds != 0 and seconds < REFRESH_SECONDS_MIN:
-        raise ValueError
-    return seconds
+def _never_or(seconds_min: float) -> AfterValidator:
+    def check(seconds: float) -> float:
+        if seconds != 0 and seconds < seconds_min:
+            raise ValueError
+        return seconds
+
+    return AfterValidator(check)
 
 
 def _lower(value: Any) -> Any:
@@ -106,9 +111,15 @@ RetentionDays = Annotated[
 ]
 Refresh = Annotated[
     float,
-    AfterValidator(_check_refresh),
+    _never_or(REFRESH_SECONDS_MIN),
     Field(allow_inf_nan=False),
     Must("0, which is off, or a number of seconds of at least 600"),
+]
+CheckEvery = Annotated[
+    float,
+    _never_or(TOKEN_CHECK_SECONDS_MIN),
+    Field(allow_inf_nan=False),
+    Must("0, which is off, or a number of seconds of at least 60"),
 ]
 Size = Annotated[ByteSize, Field(ge=1), Must("a size such as 4MiB, or a number of bytes above 0")]
 LogLevel = Annotated[
@@ -238,6 +249,11 @@ class Fields(BaseSettings):
     quality_refresh_seconds: Refresh = Field(
         default=0.0,
         description="Seconds from one look at Meta's Event Match Quality to the next; 0 is never.",
+    )
+    token_check_seconds: CheckEvery = Field(
+        default=3600.0,
+        description="Seconds from one question to Meta for the state of each access token to the"
+        " next; 0 is never.",
     )
     metrics_host: Name = Field(
         default="127.0.0.1", description="Address that metrics and probes are served on."

@@ -50,6 +50,7 @@ EDGES = {
     "settings",
     "signals",
     "terminal",
+    "token_inspection",
     "stdout",
     "unanswered",
     "uncaught",
@@ -83,7 +84,10 @@ LOOPS = {
     "send",
     "sending",
     "status_board",
+    "token_watch",
     "valve",
+    "watch",
+    "watches",
     "wishes",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
