@@ -20,8 +20,9 @@ Everything under ``/_emulator/`` is for whoever runs the test, and takes no toke
 * ``POST usage``: usage headers and rate limits, see ``emulator_usage``.
 * ``POST revoke`` and ``restore`` ``{"token"}``; ``POST expiry``: when a token ends
   (``emulator_tokens``); ``POST app_secrets`` ``{"secrets": [...], "code": 100}``: each call must
-  then carry the proof of one of them, or is refused with the code; ``POST accounts``: who owns which pixels
-  (``emulator_accounts``); ``POST hints`` ``{"form": "none|path|index"}``; ``POST reset`` forgets all of it.
+  then carry the proof of one of them, or is refused with the code; ``POST accounts``: who owns
+  which pixels (``emulator_accounts``); ``POST hints`` ``{"form": "none|path|index"}``;
+  ``POST reset`` forgets all of it.
 
 It logs nothing: requests hold tokens, and even hashed keys are personal.
 """
@@ -182,7 +183,12 @@ class Emulator:
             token = token_of(batch.given, request.bearer, pixels, self._memory, now)
         if isinstance(token, Refusal):
             return refuse(token)
-        return answer_of(batch, [self._serve(call) for call in batch.calls])
+        return answer_of(batch, [self._answer_call(call) for call in batch.calls])
+
+    def _answer_call(self, call: Request) -> Answer:
+        if call.method != "GET":
+            return refuse(unsupported(call.path, call.method))
+        return self._serve(call)
 
     def _post_events(self, pixel: str, request: Request) -> Answer:
         with self._lock:

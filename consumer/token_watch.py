@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 
 from pydantic import SecretStr
 
-from consumer.inquiries import Heard
 from consumer.journal import Journal
 from consumer.model import PixelId
 from consumer.pixel_figures import Unreadable
@@ -38,18 +37,14 @@ class TokenWatch:
             token = self._token_of(destination)
             if token is not None:
                 users.setdefault(token, []).append(destination)
-        for heard in self._watch.turn(now, ours=ours, questions=users):
-            # Nobody may use it by now.
-            if heard.question in users:
-                self._tell(heard, users[heard.question])
+        for token, answer in self._watch.turn(now, ours=ours, questions=users):
+            # Without users it was replaced meanwhile, and is nobody's business.
+            if isinstance(answer, Unreadable) and token in users:
+                self._journal.token_unreadable(users[token], answer.why)
+            elif token in users:
+                self._journal.token_read(users[token])
         known = self._watch.known if ours else {}
         shown = {each: state for token, state in known.items() for each in users[token]}
         if shown != self._shown:
             self._shown = shown
-            self._journal.metrics.token_states(shown)
-
-    def _tell(self, heard: Heard[SecretStr, TokenState], users: Collection[PixelId]) -> None:
-        if isinstance(heard.answer, Unreadable):
-            self._journal.token_unreadable(users, heard.answer.why)
-        else:
-            self._journal.token_read(users, heard.answer)
+            self._journal.token_states(shown)
