@@ -25,6 +25,7 @@ EDGES = {
     "check_kafka",
     "check_meta",
     "check_registry",
+    "check_tokens",
     "clock",
     "deadline",
     "check_version",
