@@ -79,6 +79,7 @@ class Member:
         self._tokens = tokens_from(settings, destinations)
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         self._journal = Journal(metrics=self._metrics(settings), log=log)
+        self._journal.metrics.valued(settings.value_currencies)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
         self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
