@@ -29,6 +29,7 @@ def preparation_from(settings: Settings, destinations: Destinations) -> Preparat
         destinations=destinations,
         test_code=settings.test_code,
         body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+        amounts=bool(settings.value_currencies),
     )
 
 

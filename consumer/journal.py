@@ -3,7 +3,7 @@
 A line a batch, never one an event. A trouble is logged when it is new, and counted each time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from consumer.dead_letter import masked
@@ -41,6 +41,7 @@ from consumer.prepare import TEST_EVENTS
 from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
+from consumer.token_state import TokenState
 from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
@@ -339,6 +340,33 @@ class Journal:
         if (repeated := self.troubles.over(("quality", destination))) is not None:
             told = "Event Match Quality can be read again"
             self.log.info(told, destination=destination, repeated=repeated)
+
+    def token_unreadable(self, destinations: Iterable[PixelId], why: str) -> None:
+        """Meta did not tell the state of the one token of these; it is asked again with the next
+        check."""
+        self.metrics.token_check_failures.inc()
+        for destination in destinations:
+            if self.troubles.is_new(("token", destination), why):
+                told = "the state of the access token cannot be read"
+                self.log.warning(told, destination=destination, why=why)
+
+    def token_read(self, destinations: Iterable[PixelId]) -> None:
+        """Meta told the state of the token of these."""
+        for destination in destinations:
+            if (repeated := self.troubles.over(("token", destination))) is not None:
+                told = "the state of the access token can be read again"
+                self.log.info(told, destination=destination, repeated=repeated)
+
+    def token_states(self, states: Mapping[PixelId, TokenState]) -> None:
+        """What is known of the tokens of our destinations is another than before."""
+        self.metrics.token_states(states)
+        for destination, state in states.items():
+            invalid = ("invalid token", destination)
+            if not state.is_valid and self.troubles.is_new(invalid, ""):
+                self.log.error("Meta calls the access token invalid", destination=destination)
+            elif state.is_valid and self.troubles.over(invalid) is not None:
+                told = "Meta calls the access token valid again"
+                self.log.info(told, destination=destination)
 
     def reading_failed(self, error: str) -> None:
         """Reading raised, and every partition was rewound to what was expected next."""

@@ -25,6 +25,7 @@ EDGES = {
     "check_kafka",
     "check_meta",
     "check_registry",
+    "check_tokens",
     "clock",
     "deadline",
     "check_version",
@@ -50,6 +51,7 @@ EDGES = {
     "settings",
     "signals",
     "terminal",
+    "token_inspection",
     "stdout",
     "unanswered",
     "uncaught",
@@ -83,7 +85,10 @@ LOOPS = {
     "send",
     "sending",
     "status_board",
+    "token_watch",
     "valve",
+    "watch",
+    "watches",
     "wishes",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
