@@ -292,7 +292,7 @@ def test_no_noun_shows_its_data_when_it_is_printed() -> None:
     prepared = prepare(event, preparation, now_ms=60_000)
     assert isinstance(prepared, Prepared)
     key = WindowKey(SHOP, None, False, None)
-    batch = Batch(key=key, batch_id="b", events=(prepared,), closed_by=Closing.AGE)
+    batch = Batch(key=key, batch_id="b", events=(prepared,), closed_by=Closing.AGE, opened_at=0.0)
     nouns = [
         record,
         event,
