@@ -29,8 +29,8 @@ _QUOTING = "opentelemetry.util.re"
 
 
 class SpanExport:
-    """A provider of tracers whose spans are sent to the collector. Raises ValueError when the
-    variables cannot be used; the sentence shows none of their values."""
+    """A provider of tracers whose spans are sent to the collector. Raises ValueError when a limit
+    among the variables cannot be used; of the others the SDK logs what it does not understand."""
 
     def __init__(self, *, service: Mapping[str, str]) -> None:
         """``service`` says who we are; ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` win
@@ -43,10 +43,8 @@ class SpanExport:
             self.provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
             self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         except Exception as error:
-            kind = type(error).__name__
-            raise ValueError(
-                f"CONVERSIONS_TRACES: the OTEL_ variables cannot be used ({kind})"
-            ) from None
+            told = f"CONVERSIONS_TRACES: the OTEL_ variables cannot be used: {error}"
+            raise ValueError(told) from None
 
     def __repr__(self) -> str:
         return "<SpanExport>"

@@ -13,7 +13,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
-from consumer.model import Batch, Delivered, Place, Reason, Record, Rejected, TopicPartition
+from consumer.model import Batch, Delivered, Reason, Record, Rejected, TopicPartition
 from consumer.producer_links import producers_of
 from consumer.senders import Answer
 from consumer.verdict_attributes import answer_attributes, failure_of
@@ -54,12 +54,13 @@ class _Traced:
     def events_open(self) -> int:
         return sum(map(len, self.open.values()))
 
-    def settle(self, place: Place) -> bool:
-        """Whether it was open."""
-        offsets = self.open.get(place.partition, set())
-        was_open = place.offset in offsets
-        offsets.discard(place.offset)
-        return was_open
+    def settle(self, records: Iterable[Record]) -> int:
+        """How many of these were open."""
+        before = self.events_open
+        for record in records:
+            if (offsets := self.open.get(record.partition)) is not None:
+                offsets.discard(record.offset)
+        return before - self.events_open
 
 
 def _never_raises(
@@ -134,8 +135,9 @@ class Traces:
         batch.requests += 1
         batch.last_answer_ns = batch.skew_ns + _ns(self._now())
         self._sent(batch, answer)
-        places = (each.event.record.place for each in settled if isinstance(each, Delivered))
-        delivered = sum(map(batch.settle, places))
+        delivered = batch.settle(
+            each.event.record for each in settled if isinstance(each, Delivered)
+        )
         if delivered:
             batch.delivered += delivered
             facts = {"conversions.events": delivered}
@@ -155,7 +157,7 @@ class Traces:
             if batch_id is None:
                 self._turned_away(reason, letters)
             elif batch is not None:
-                buried = sum(batch.settle(letter.record.place) for letter in letters)
+                buried = batch.settle(letter.record for letter in letters)
                 if buried:  # of a tenure that is over they are the next owner's
                     batch.dead[reason] += buried
                     facts = {"conversions.events": buried, "conversions.reason": reason.value}
