@@ -42,6 +42,7 @@ from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
 from consumer.token_state import TokenState
+from consumer.tracing import Tracing
 from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
@@ -61,11 +62,12 @@ class Log(Protocol):
 
 
 class Journal:
-    """Log and metrics of one run. Called by the loop thread only."""
+    """Log, metrics and traces of one run. Called by the loop thread only."""
 
-    def __init__(self, *, metrics: Metrics, log: Log) -> None:
+    def __init__(self, *, metrics: Metrics, log: Log, traces: Tracing) -> None:
         self.metrics = metrics
         self.log = log
+        self.traces = traces
         self._states: dict[PixelId, tuple[OutboxState, HaltReason | None]] = {}
         self.troubles = Troubles()
         self.lags = Lags()
@@ -91,6 +93,7 @@ class Journal:
     def closed(self, batch: Batch) -> None:
         """A window closed."""
         self.metrics.window_closed(batch)
+        self.traces.closed(batch)
 
     def answered(self, answer: Answer, settled: Sequence[Delivered | Rejected]) -> None:
         """Meta answered a request, or it was given up."""
@@ -110,6 +113,8 @@ class Journal:
             "events": len(request.events),
             "seconds": round(answer.seconds, 3),
         }
+        if (trace := self.traces.answered(answer, settled)) is not None:
+            facts["otel_trace_id"] = trace
         # The trials of a refused batch would be dozens of lines: the batch has had its line.
         say = self.log.debug if request.isolating else self.log.info
         if isinstance(verdict, Accepted):
@@ -219,7 +224,12 @@ class Journal:
 
     def given_back(self, partition: TopicPartition, offset: int) -> None:
         """Records of a destination in trouble are forgotten, to be read again later."""
+        self.traces.given_back([partition], offset)
         self.log.info("giving records back to Kafka", partition=str(partition), offset=offset)
+
+    def tenures_ended(self, partitions: Collection[TopicPartition]) -> None:
+        """What is open of these partitions is somebody else's, or is read again."""
+        self.traces.given_back(partitions, 0)
 
     def prepared(self, event: Prepared) -> None:
         """An event is ready to be sent."""
@@ -243,6 +253,7 @@ class Journal:
         if not written:
             return
         self.metrics.dead_lettered(written)
+        self.traces.dead_lettered(written)
         for rejected in written:
             self.recent.dead_lettered(rejected.reason)
             if rejected.reason is Reason.INTERNAL_ERROR:

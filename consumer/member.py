@@ -19,6 +19,7 @@ from consumer.assembly import (
     meta_from,
     preparation_from,
     senders_from,
+    traces_from,
 )
 from consumer.clock import SystemClock
 from consumer.destination_files import DestinationsFile, destinations_from, tokens_from
@@ -78,7 +79,8 @@ class Member:
         self._key_file = KeyFile(settings.dlq_key_file) if settings.dlq_key_file else None
         self._tokens = tokens_from(settings, destinations)
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
-        self._journal = Journal(metrics=self._metrics(settings), log=log)
+        traces = traces_from(settings, clock=self._clock, log=log)
+        self._journal = Journal(metrics=self._metrics(settings), log=log, traces=traces)
         self._journal.metrics.valued(settings.value_currencies)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
@@ -307,6 +309,7 @@ class Member:
         self._senders.stop()
         self._dead_letters.close(1.0)
         self._meta.close()
+        self._journal.traces.close()
         self._probes.stop()
 
     def _build_probes(self, settings: Settings) -> Probes:

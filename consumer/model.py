@@ -390,12 +390,14 @@ class Closing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A closed window: events of one key, in the order in which they came."""
+    """A closed window: events of one key, in the order in which they came; the first came at
+    ``opened_at``, in monotonic seconds."""
 
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
     closed_by: Closing
+    opened_at: float
 
 
 @dataclass(frozen=True, slots=True)

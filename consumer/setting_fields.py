@@ -290,6 +290,11 @@ class Fields(BaseSettings):
     log_format: LogFormat = Field(
         default="auto", description="Form of log lines; auto is console on a terminal, else json."
     )
+    traces: Switch = Field(
+        default=False,
+        description="Send OpenTelemetry spans of batches to a collector, as the `OTEL_` variables"
+        " say; needs the extra `otel`.",
+    )
 
 
 def is_token(text: str) -> bool:

@@ -17,6 +17,7 @@ from consumer.pixel_figures import Unreadable
 from consumer.quality import EventQuality, read_quality
 from consumer.quality_watch import Figures, QualityWatch
 from consumer.settings import load_settings
+from consumer.tracing import Untraced
 from tests.fakes.graph import PIXEL, QUALITY
 from tests.fakes.house import Lines
 from tests.fakes.http_server import Answer, FakeServer
@@ -66,7 +67,7 @@ class House:
         self.lines = Lines()
         self.registry = CollectorRegistry()
         metrics = Metrics(registry=self.registry, version="0", graph_version="v0")
-        journal = Journal(metrics=metrics, log=self.lines)
+        journal = Journal(metrics=metrics, log=self.lines, traces=Untraced())
         self.destinations = [SHOP, CRM]
         self.now = 1000.0
         self.watch = QualityWatch(asking=self.asking, every_seconds=EVERY_SECONDS, journal=journal)

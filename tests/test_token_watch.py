@@ -21,6 +21,7 @@ from consumer.pixel_figures import Unreadable
 from consumer.settings import Settings, load_settings
 from consumer.token_state import TokenState
 from consumer.token_watch import TokenWatch
+from consumer.tracing import Untraced
 from tests.emulated import (
     OTHER_PIXEL,
     OTHER_TOKEN,
@@ -77,7 +78,7 @@ class House:
             asking=self.asking,
             every_seconds=EVERY_SECONDS,
             token_of=self.tokens.get,
-            journal=Journal(metrics=metrics, log=self.lines),
+            journal=Journal(metrics=metrics, log=self.lines, traces=Untraced()),
         )
 
     def turn(self, seconds: float = 0.0, *, ours: bool = True) -> None:
