@@ -209,6 +209,8 @@ class Member:
                 for outbox in self._deliveries.outboxes.values()
             }
         )
+        if self._log_ends.partitions is not None:
+            metrics.topic(self._settings.topic, self._log_ends.partitions)
         self._log_ends.watch(self._ledger.partitions)
         ends = self._log_ends.newest()
         if ends is not None:
