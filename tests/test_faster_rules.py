@@ -12,7 +12,7 @@ from tests.faster_rules import expression, faster
         ("rate(x_total[5m]) > 10", "rate(x_total[5000ms]) > 10"),
         ("rate(x[1h:1m] offset 1d)", "rate(x[60000ms:1000ms] offset 1440000ms)"),
         ("rate(x[1h30m])", "rate(x[90000ms])"),
-        ("time() - max(x_timestamp) > 5 * 86400", "time() - max(x_timestamp) > 7200"),
+        ('time() - max(x{a="b>c"}) > 5 * 86400', 'time() - max(x{a="b>c"}) > 7200'),
         ("x_timestamp - time() < 600", "x_timestamp - time() < 10"),
         ('job:x:rate5m{le="300.0", a="[5m]"} > 5', 'job:x:rate5m{le="300.0", a="[5m]"} > 5'),
     ],
