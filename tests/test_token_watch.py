@@ -155,12 +155,25 @@ def test_a_new_token_is_asked_at_once_and_what_was_known_of_the_old_one_goes() -
     assert (house.valid(SHOP), house.valid(CRM)) == (1, 0)
 
 
-def test_an_answer_about_a_token_that_was_replaced_meanwhile_is_nobody_s() -> None:
+def test_a_token_that_comes_back_is_asked_anew() -> None:
+    house = House()
+    house.turn()
+    house.answered(OLD, INVALID)
+    for token in (NEW, OLD):
+        house.tokens.update({SHOP: token, CRM: token})
+        house.turn(1)
+        house.answered(token, VALID)
+
+    assert house.asking.rounds == [[OLD], [NEW], [OLD]]
+
+
+@pytest.mark.parametrize("answer", [INVALID, UNTOLD])
+def test_an_answer_about_a_token_that_was_replaced_meanwhile_is_nobody_s(answer: Answer) -> None:
     house = House()
     house.turn()
     house.tokens.update({SHOP: NEW, CRM: NEW})
 
-    house.answered(OLD, INVALID)
+    house.answered(OLD, answer)
 
     assert house.valid(SHOP) is None
     assert house.lines.named("Meta calls the access token invalid") == []
