@@ -78,8 +78,22 @@ def test_both_stages_stand_on_the_same_named_version() -> None:
 
 
 def test_the_runtime_stage_takes_the_environment_and_nothing_else() -> None:
-    taken = [each.rest for each in instructions("COPY", "ADD", "RUN") if each.stage == "runtime"]
+    taken = [each.rest for each in instructions("COPY", "ADD") if each.stage == "runtime"]
     assert taken == ["--from=build /opt/conversions /opt/conversions"]
+
+
+def test_the_runtime_stage_installs_nothing_and_loses_what_could(tmp_path: Path) -> None:
+    (line,) = [each.rest for each in instructions("RUN") if each.stage == "runtime"]
+    assert " install" not in line
+    run([sys.executable, "-m", "venv", str(tmp_path / "base")], cwd=tmp_path, env={})
+    python = str(tmp_path / "base" / "bin" / "python")
+    uninstall, delete = line.split(" && ")
+    run(["/bin/sh", "-ec", uninstall.replace("python", python, 1)], cwd=tmp_path, env={})
+    gone = attempt([python, "-m", "pip", "--version"], cwd=tmp_path, env={})
+    assert "No module named pip" in gone.stdout
+    # The other half is only told, not done: here it is the library of whoever runs the tests.
+    told = delete.replace("rm -r", "echo").replace("python", python)
+    assert run(["/bin/sh", "-ec", told], cwd=tmp_path, env={}).strip().endswith("/ensurepip")
 
 
 def test_every_package_has_a_hash_and_no_index_is_named() -> None:
