@@ -74,7 +74,7 @@ def sandbox(installed: Installed, tmp_path: Path) -> list[str]:
         "CONVERSIONS_METRICS_HOST": "127.0.0.1",
         "HOME": "/",
     }
-    words = [needed("bwrap"), "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    words = [needed("bwrap"), "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the one that hides ours
     for seen in (installed.environment, tmp_path):  # they lie in the /tmp that was just hidden
         words += ["--ro-bind", str(seen), str(seen)]
     words += ["--unshare-user", "--uid", NUMBER, "--gid", NUMBER, "--cap-drop", "ALL"]
