@@ -44,6 +44,10 @@ ENV PATH=/opt/conversions/bin:$PATH \
     PYTHONFAULTHANDLER=1 \
     CONVERSIONS_METRICS_HOST=0.0.0.0
 
+# The base brings a pip of its own, and a copy of it to make more: neither is needed any more.
+RUN python -m pip uninstall --yes --root-user-action ignore pip \
+    && rm -r "$(python -c 'import ensurepip; print(ensurepip.__path__[0])')"
+
 COPY --from=build /opt/conversions /opt/conversions
 
 # By number, so that Kubernetes can see that it is not root.

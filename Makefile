@@ -8,7 +8,7 @@ HASHED := --require-hashes --only-binary :all:
 WORKERS ?= 3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
-.PHONY: help demo test chaos lint tools docs lock again clean
+.PHONY: help demo test chaos lint tools docs lock dist again clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -60,6 +60,13 @@ lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer vers
 	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-otel.lock
 	$(COMPILE) tests/python_tools.py -o tests/python_tools.lock
 	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/python_tools.lock
+
+dist: $(VENV)/.run ## the wheel and a CycloneDX list of what runs with it, into dist/
+	@$(BIN)/python tests/python_tools.py
+	@rm -rf dist
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist .
+	@PYTHONWARNINGS=ignore $$($(BIN)/python -c 'from tests.python_tools import command_of; print(*command_of("cyclonedx-py"))') \
+		requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file dist/conversions-consumer.cdx.json
 
 clean: ## remove what was set up; the tools' cache stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

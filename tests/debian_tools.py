@@ -1,13 +1,14 @@
-"""Prometheus and its tools, from the user's PATH or from Debian's package, unpacked into the cache.
+"""Prometheus with its tools, and bubblewrap: from the user's PATH, or out of Debian's packages.
 
     python tests/debian_tools.py            bring what is missing (part of `make tools`)
     python tests/debian_tools.py --check    say what is there
 
-Nothing is installed and no service is started: apt downloads the package and compares it with the
-signed lists, and only its programs are taken out. They appear by one rename, as a whole or not at
-all. Where there is no apt, programs of these names on the PATH do as well.
+Nothing is installed and no service is started: apt downloads a package and compares it with the
+signed lists, and only its programs are taken out, into the cache outside the tree. They appear by
+one rename, as a whole or not at all. Where there is no apt, programs of these names on the PATH do
+as well.
 
-Exit codes: 0 fine (also where there is no apt: the tests that need it say so), 1 failed.
+Exit codes: 0 fine (also where there is no apt: the tests that need them say so), 1 failed.
 """
 
 import argparse
@@ -17,11 +18,28 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-PACKAGE = "prometheus"
-PROGRAMS = ("prometheus", "promtool")
-FOLDER_NAME = "prometheus-1"
 DOWNLOAD_SECONDS_MAX = 900.0
+
+
+class Package(NamedTuple):
+    """A package of Debian's, and what is taken out of its ``/usr/bin``."""
+
+    name: str
+    programs: tuple[str, ...]
+    download_mb: float
+
+    @property
+    def folder(self) -> Path:
+        """Where its programs are, or will be."""
+        return _cache_folder() / f"{self.name}-1"
+
+
+PACKAGES = (
+    Package(name="bubblewrap", programs=("bwrap",), download_mb=0.1),
+    Package(name="prometheus", programs=("prometheus", "promtool"), download_mb=40),
+)
 
 
 class ToolError(Exception):
@@ -42,73 +60,74 @@ def needed(program: str) -> str:
 
 def find(program: str) -> Path | None:
     """Where a program is: in the cache, or on the PATH."""
-    cached = tools_folder() / program
+    (package,) = (each for each in PACKAGES if program in each.programs)
+    cached = package.folder / program
     if cached.exists():
         return cached
     on_path = shutil.which(program)
     return Path(on_path) if on_path else None
 
 
-def tools_folder() -> Path:
-    """Where the programs are, or will be."""
-    # A relative XDG_CACHE_HOME is void by the specification that defines the variable.
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = configured if configured.is_absolute() else Path.home() / ".cache"
-    return home / "conversions-consumer" / FOLDER_NAME
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Bring Prometheus and promtool.")
+    parser = argparse.ArgumentParser(description="Bring the tools that are packages of Debian's.")
     parser.add_argument("--check", action="store_true", help="only say what is there")
-    arguments = parser.parse_args(argv)
-    missing = [program for program in PROGRAMS if find(program) is None]
-    if arguments.check or not missing:
-        for program in PROGRAMS:
-            _say(f"{program}: {find(program) or 'not there, run `make tools`'}")
-        return 1 if missing else 0
+    only_check = parser.parse_args(argv).check
+    return max([_check(package) if only_check else _bring(package) for package in PACKAGES])
+
+
+def _check(package: Package) -> int:
+    found = {program: find(program) for program in package.programs}
+    for program, path in found.items():
+        _say(f"{program}: {path or 'not there, run `make tools`'}")
+    return 1 if None in found.values() else 0
+
+
+def _bring(package: Package) -> int:
+    if None not in map(find, package.programs):
+        return _check(package)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        _say("Prometheus: no apt here, and no such program on the PATH; its tests are skipped")
+        _say(f"{package.name}: no apt here, and not on the PATH; the tests with it are skipped")
         return 0
     try:
-        _bring()
+        _unpack(package)
     except (ToolError, OSError, subprocess.TimeoutExpired) as error:
-        sys.stderr.write(f"Prometheus: {error}\n")
+        sys.stderr.write(f"{package.name}: {error}\n")
         return 1
-    _say(f"Prometheus: {_version()}, in {tools_folder()}")
+    _say(f"{package.name}: {_version(package)}, in {package.folder}")
     return 0
 
 
-def _bring() -> None:
-    folder = tools_folder().parent
+def _unpack(package: Package) -> None:
+    folder = _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         scratch = Path(temporary)
-        _download(scratch)
+        _download(package, scratch)
         _run(["dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch / "unpacked")])
         fresh = scratch / "programs"
         fresh.mkdir()
-        for program in PROGRAMS:
+        for program in package.programs:
             shutil.copy2(scratch / "unpacked" / "usr" / "bin" / program, fresh)
         try:
-            fresh.rename(tools_folder())
+            fresh.rename(package.folder)
         except OSError:
-            if not tools_folder().is_dir():  # somebody else's call was faster
+            if not package.folder.is_dir():  # somebody else's call was faster
                 raise
 
 
-def _download(scratch: Path) -> None:
+def _download(package: Package, scratch: Path) -> None:
     """By the lists that are there; without any by fresh ones in a place of our own."""
-    _say("Prometheus: downloading about 40 MB through apt")
+    _say(f"{package.name}: downloading about {package.download_mb} MB through apt")
     try:
-        _run(["apt-get", "-q", "download", PACKAGE], cwd=scratch)
+        _run(["apt-get", "-q", "download", package.name], cwd=scratch)
     except ToolError:
         lists, cache = scratch / "lists", scratch / "cache"
         for place in (lists / "partial", cache / "archives" / "partial"):
             place.mkdir(parents=True)
         own = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
         _run(["apt-get", "-q", *own, "update"])
-        _run(["apt-get", "-q", *own, "download", PACKAGE], cwd=scratch)
+        _run(["apt-get", "-q", *own, "download", package.name], cwd=scratch)
 
 
 def _run(command: list[str], *, cwd: Path | None = None) -> str:
@@ -127,8 +146,15 @@ def _run(command: list[str], *, cwd: Path | None = None) -> str:
     return done.stdout + done.stderr
 
 
-def _version() -> str:
-    return _run([str(tools_folder() / "promtool"), "--version"]).splitlines()[0]
+def _version(package: Package) -> str:
+    return _run([str(package.folder / package.programs[-1]), "--version"]).splitlines()[0]
+
+
+def _cache_folder() -> Path:
+    # A relative XDG_CACHE_HOME is void by the specification that defines the variable.
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    home = configured if configured.is_absolute() else Path.home() / ".cache"
+    return home / "conversions-consumer"
 
 
 def _say(sentence: str) -> None:

@@ -1,14 +1,11 @@
 """The Dockerfile: sound, sparing, and its way from the checkout to a command that works.
 
-Docker is not needed: what the build would be sent is copied, and the lines that build the wheel and
-install it run here as they stand, with the image's folders replaced by temporary ones.
+Docker is not needed: the lines that build the wheel and install it run here as they stand.
 """
 
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -17,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -27,13 +23,23 @@ from consumer import __version__
 from consumer.probes import Health, Probes, Resuming
 from consumer.settings import load_settings
 from consumer.skip import Skipping
+from tests.image import (
+    DOCKERFILE,
+    ROOT,
+    Installed,
+    attempt,
+    build,
+    health_check,
+    instructions,
+    run,
+    runtime_environment,
+    sources,
+)
 from tests.integration import free_ports
 from tests.python_tools import LOCK_PATH, needed
 
-ROOT = Path(__file__).parent.parent
-DOCKERFILE = ROOT / "Dockerfile"
 TOOLS_PATH = LOCK_PATH.with_suffix(".py")
-RUN_SECONDS_MAX = 120.0
+NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
 EVENT = {
     "eventName": "Lead",
     "eventTime": "2026-11-22T11:00:00Z",
@@ -43,68 +49,57 @@ EVENT = {
 }
 
 
-class Instruction(NamedTuple):
-    """One instruction of the Dockerfile, its continued lines joined."""
-
-    stage: str
-    word: str
-    rest: str
-
-
-class Installed(NamedTuple):
-    """What the Dockerfile's own lines made: the wheel, and an environment that it is in."""
-
-    wheel: Path
-    programs: Path
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The project, built and installed as the image does it, without any package index."""
     folder = tmp_path_factory.mktemp("image")
-    source, environment, wheels = folder / "src", folder / "conversions", folder / "wheels"
-    _copy_context(source)
-    _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], cwd=folder)
-    (line,) = [each.rest for each in _instructions("RUN") if "pip wheel" in each.rest]
-    replaced = {
-        "/opt/build/bin/pip": f"{sys.executable} -m pip",
-        "/opt/conversions": str(environment),
-        "/wheel": str(wheels),
-    }
-    for old, new in replaced.items():
-        assert old in line
-        line = line.replace(old, new)
-    _run(["/bin/sh", "-ec", line], cwd=source)
+    environment = folder / "conversions"
+    run([sys.executable, "-m", "venv", "--without-pip", str(environment)], cwd=folder, env={})
+    lines = [each.rest for each in instructions("RUN") if "pip wheel" in each.rest]
+    installed = build(folder, lines, env=NO_INDEX)
     # What requirements.lock would bring is seen in this test's own environment; the project's
     # editable installation there is not, because a folder added like this adds nothing further.
     paths = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", vars=paths))
     (packages / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    (wheel,) = wheels.iterdir()
-    return Installed(wheel=wheel, programs=environment / "bin")
+    return installed
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    done = _try([*needed("hadolint"), "--no-color", str(DOCKERFILE)], cwd=ROOT)
+    done = attempt([*needed("hadolint"), "--no-color", str(DOCKERFILE)], cwd=ROOT, env={})
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_both_stages_stand_on_the_same_named_version() -> None:
-    build, runtime = (each.rest for each in _instructions("FROM"))
+    build, runtime = (each.rest for each in instructions("FROM"))
     assert build == "python:3.13-slim-trixie AS build"
     # An environment links to the interpreter that it was made with.
     assert runtime == "python:3.13-slim-trixie AS runtime"
 
 
 def test_the_runtime_stage_takes_the_environment_and_nothing_else() -> None:
-    taken = [each.rest for each in _instructions("COPY", "ADD", "RUN") if each.stage == "runtime"]
+    taken = [each.rest for each in instructions("COPY", "ADD") if each.stage == "runtime"]
     assert taken == ["--from=build /opt/conversions /opt/conversions"]
+
+
+def test_the_runtime_stage_installs_nothing_and_loses_what_could(tmp_path: Path) -> None:
+    (line,) = [each.rest for each in instructions("RUN") if each.stage == "runtime"]
+    assert " install" not in line
+    run([sys.executable, "-m", "venv", str(tmp_path / "base")], cwd=tmp_path, env={})
+    python = str(tmp_path / "base" / "bin" / "python")
+    uninstall, delete = line.split(" && ")
+    run(["/bin/sh", "-ec", uninstall.replace("python", python, 1)], cwd=tmp_path, env={})
+    gone = attempt([python, "-m", "pip", "--version"], cwd=tmp_path, env={})
+    assert "No module named pip" in gone.stdout
+    # The other half is only told, not done: here it is the library of whoever runs the tests.
+    told = delete.replace("rm -r", "echo").replace("python", python)
+    assert run(["/bin/sh", "-ec", told], cwd=tmp_path, env={}).strip().endswith("/ensurepip")
 
 
 def test_every_package_has_a_hash_and_no_index_is_named() -> None:
     text = DOCKERFILE.read_text(encoding="utf-8")
     assert not re.search(r"://|--(extra-)?index|--find-links|PIP_\w*INDEX", text)
-    runs = " && ".join(each.rest for each in _instructions("RUN"))
+    runs = " && ".join(each.rest for each in instructions("RUN"))
     installs = [line for line in runs.split("&&") if re.search(r"bin/pip\b", line)]
     assert len(installs) == 4
     for line in installs:
@@ -113,7 +108,7 @@ def test_every_package_has_a_hash_and_no_index_is_named() -> None:
 
 
 def test_it_runs_as_nobody_in_particular_and_gets_the_signal_itself() -> None:
-    runtime = {each.word: each.rest for each in _instructions() if each.stage == "runtime"}
+    runtime = {each.word: each.rest for each in instructions() if each.stage == "runtime"}
     assert runtime["USER"] == "65532:65532"
     assert runtime["STOPSIGNAL"] == "SIGTERM"
     assert json.loads(runtime["CMD"]) == ["run"]
@@ -125,17 +120,15 @@ def test_it_runs_as_nobody_in_particular_and_gets_the_signal_itself() -> None:
 
 
 def test_it_serves_metrics_to_the_outside_on_the_port_that_it_exposes() -> None:
-    (env,) = [each.rest for each in _instructions("ENV") if each.stage == "runtime"]
-    settings = load_settings(dict(pair.split("=", 1) for pair in env.split()))
+    settings = load_settings(runtime_environment())
     assert settings.metrics_host == "0.0.0.0"  # noqa: S104 - inside the container
-    (exposed,) = _instructions("EXPOSE")
+    (exposed,) = instructions("EXPOSE")
     assert int(exposed.rest) == settings.metrics_port
 
 
 def test_memory_is_measured_as_the_image_sets_the_allocator() -> None:
-    (env,) = [each.rest for each in _instructions("ENV") if each.stage == "runtime"]
-    allocator = {pair for pair in env.split() if pair.startswith("MALLOC_")}
-    assert allocator == {f"{name}={value}" for name, value in IMAGE.items()}
+    sets = runtime_environment()
+    assert {name: sets[name] for name in sets if name.startswith("MALLOC_")} == IMAGE
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -151,7 +144,7 @@ def test_the_health_check_fails_when_nobody_listens() -> None:
 
 def test_the_build_is_sent_what_it_copies_and_no_more() -> None:
     sent = {path.name for path in ROOT.iterdir() if _is_sent(path.name)}
-    copied = {source for each in _instructions("COPY") for source in _sources(each.rest)}
+    copied = {source for each in instructions("COPY") for source in sources(each.rest)}
     assert sent == copied
     assert not [
         name
@@ -172,7 +165,7 @@ def test_the_wheel_holds_the_package_and_the_schema_and_no_tests(installed: Inst
 
 
 def test_the_installed_command_tells_its_version(installed: Installed, tmp_path: Path) -> None:
-    said = _run([str(installed.programs / "conversions"), "--version"], cwd=tmp_path)
+    said = run([str(installed.programs / "conversions"), "--version"], cwd=tmp_path, env={})
     assert said.split() == ["conversions", __version__]
 
 
@@ -180,7 +173,9 @@ def test_the_installed_command_previews_an_event(installed: Installed, tmp_path:
     events = tmp_path / "events.jsonl"
     events.write_text(json.dumps(EVENT) + "\n", encoding="utf-8")
     program = str(installed.programs / "conversions")
-    said = _run([program, "preview", "--now", "2026-11-22T12:00:00Z", str(events)], cwd=tmp_path)
+    said = run(
+        [program, "preview", "--now", "2026-11-22T12:00:00Z", str(events)], cwd=tmp_path, env={}
+    )
     assert json.loads(said)["event"]["event_id"] == "order_abc_123"
 
 
@@ -188,7 +183,7 @@ def test_the_installed_command_uses_the_wheel_and_not_the_checkout(
     installed: Installed, tmp_path: Path
 ) -> None:
     ask = "import consumer; print(consumer.__file__)"
-    said = _run([str(installed.programs / "python"), "-c", ask], cwd=tmp_path)
+    said = run([str(installed.programs / "python"), "-c", ask], cwd=tmp_path, env={})
     assert Path(said.strip()).is_relative_to(installed.programs.parent)
 
 
@@ -203,23 +198,6 @@ def test_the_linters_are_locked_with_hashes_and_no_address() -> None:
     assert not re.search(r"://|--(extra-)?index|--find-links", lock)
 
 
-def _instructions(*words: str) -> list[Instruction]:
-    """The instructions with one of these words, or all of them, in order."""
-    text = DOCKERFILE.read_text(encoding="utf-8")
-    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
-    found, stage = [], ""
-    for line in filter(None, joined.splitlines()):
-        word, rest = line.split(maxsplit=1)
-        stage = rest.split()[-1] if word == "FROM" else stage
-        found.append(Instruction(stage, word, rest.strip()))
-    return [each for each in found if not words or each.word in words]
-
-
-def _sources(rest: str) -> list[str]:
-    """What a COPY takes from the checkout."""
-    return [] if rest.startswith("--from=") else rest.split()[:-1]
-
-
 def _is_sent(path: str) -> bool:
     """Whether .dockerignore lets a path through: the last line that names it decides."""
     sent = True
@@ -232,20 +210,6 @@ def _is_sent(path: str) -> bool:
             hit = any(fnmatch(name, pattern.removeprefix("**/")) for name in names)
             sent = line.startswith("!") if hit else sent
     return sent
-
-
-def _copy_context(into: Path) -> None:
-    """What the build stage has copied when it builds; links stay links, as COPY keeps them."""
-    into.mkdir()
-    for each in _instructions("COPY"):
-        for source in _sources(each.rest):
-            path = ROOT / source
-            assert path.exists(), source
-            if path.is_dir():
-                left_out = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(path, into / source, symlinks=True, ignore=left_out)
-            else:
-                shutil.copy2(path, into / source)
 
 
 @contextmanager
@@ -268,33 +232,7 @@ def _probes(*, live: bool) -> Iterator[int]:
 
 
 def _health_check(port: int) -> int:
-    (check,) = _instructions("HEALTHCHECK")
-    python, *arguments = json.loads(check.rest.split("CMD", 1)[1])
+    python, *arguments = health_check()
     assert python == "python"
     environment = {"CONVERSIONS_METRICS_PORT": str(port)}
-    return _try([sys.executable, *arguments], cwd=ROOT, env=environment).returncode
-
-
-def _run(command: list[str], *, cwd: Path) -> str:
-    done = _try(command, cwd=cwd)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def _try(
-    command: list[str], *, cwd: Path, env: dict[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """Run with nothing of our environment but PATH, and no package index in reach."""
-    fixed = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(cwd)}
-    no_index = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
-    return subprocess.run(
-        command,
-        env=fixed | no_index | (env or {}),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=RUN_SECONDS_MAX,
-        check=False,
-    )
+    return attempt([sys.executable, *arguments], cwd=ROOT, env=environment).returncode
