@@ -23,7 +23,7 @@ _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
 _COMPOUND = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 _SPAN = re.compile(r"\[[^\]]*\]|\boffset\s+\S+")
 # `time() - x > 5 * 86400`, `x - time() < 600`: the number is one of seconds.
-_COMPARED = re.compile(r"(time\(\)[^<>=]*[<>]=?\s*)(\d+(?:\s*\*\s*\d+)*)")
+_COMPARED = re.compile(r"(time\(\)(?:[^<>={]|\{[^}]*\})*[<>]=?\s*)(\d+(?:\s*\*\s*\d+)*)")
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
 
 

@@ -13,6 +13,7 @@ from tests.faster_rules import expression, faster
         ("rate(x[1h:1m] offset 1d)", "rate(x[60000ms:1000ms] offset 1440000ms)"),
         ("rate(x[1h30m])", "rate(x[90000ms])"),
         ("time() - max(x_timestamp) > 5 * 86400", "time() - max(x_timestamp) > 7200"),
+        ('time() - min(x{job="a"}) > 5 * 86400', 'time() - min(x{job="a"}) > 7200'),
         ("x_timestamp - time() < 600", "x_timestamp - time() < 10"),
         ('job:x:rate5m{le="300.0", a="[5m]"} > 5', 'job:x:rate5m{le="300.0", a="[5m]"} > 5'),
     ],
