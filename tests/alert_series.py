@@ -1,8 +1,8 @@
 """What the alerts are tried on: a healthy group of two members, and what differs in each story.
 
-A story is written in promtool's notation for series (``0+60x30``: from 0 in 30 steps of 60; ``_``: no
-sample), one sample a step. Time begins at the epoch's 0. Every story says which alerts fire at which
-times, and with that that no other does: names, severities and all labels.
+A story is written in promtool's notation for series (``0+60x30``: from 0 in 30 steps of 60; ``_``:
+no sample), one sample a step. Time begins at the epoch's 0. Every story says which alerts fire at
+which times, with all labels, and thereby that no other does.
 """
 
 from collections.abc import Iterable, Mapping

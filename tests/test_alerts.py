@@ -175,15 +175,46 @@ def test_the_stories_fire_what_they_should_and_nothing_else(
     assert told(stories, RULES, tmp_path, evaluated_minutes) == ""
 
 
+def test_what_an_alert_says_is_filled_in(tmp_path: Path) -> None:
+    """Asked for no alert, promtool tells the ones that fire, annotations and all."""
+    chosen: dict[tuple[str, str], tuple[int, Story]] = {}
+    for story in STORIES:
+        for minute, firing in story.firing.items():
+            for name, labels in firing:
+                chosen.setdefault((name, labels["severity"]), (minute, story))
+    tests = [
+        {
+            **{key: value for key, value in test.items() if key != "promql_expr_test"},
+            "alert_rule_test": [{"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}],
+        }
+        for (name, _), (minute, story) in chosen.items()
+        for test in as_tests([story._replace(firing={})])
+    ]
+
+    said = _tested(tests, RULES, tmp_path, 5)
+    annotations = re.findall(r"Annotations:(\{.*\})", said)
+
+    assert len(annotations) >= len(chosen)
+    for each in annotations:
+        assert "{{" not in each
+        assert "<no value>" not in each
+        assert "<error" not in each
+        assert "description=" in each
+
+
 def told(stories: Sequence[Story], shipped: Path, folder: Path, evaluated_minutes: int) -> str:
     """What promtool has to say against the stories; nothing when all is as it should be."""
+    return _tested(as_tests(stories), shipped, folder, evaluated_minutes)
+
+
+def _tested(tests: object, shipped: Path, folder: Path, evaluated_minutes: int) -> str:
     shutil.copy(shipped, folder / "alerts.yaml")
     groups = list(dict.fromkeys(rule.group for rule in rules(shipped.read_text(encoding="utf-8"))))
     document = {
         "rule_files": ["alerts.yaml"],
         "evaluation_interval": f"{evaluated_minutes}m",
         "group_eval_order": groups,
-        "tests": as_tests(stories),
+        "tests": tests,
     }
     file = folder / "stories.yaml"
     file.write_text(yaml.safe_dump(document, width=10_000), encoding="utf-8")
