@@ -232,12 +232,21 @@ class Event(NamedTuple):
         return f"Event({self.record!r})"
 
 
+class Amount(NamedTuple):
+    """What an event is worth: the value and the currency that Meta gets, or the value that was left
+    out because Meta would not take it."""
+
+    value: float
+    currency: str | None
+
+
 class Prepared(NamedTuple):
     """An event as Meta will get it: hashed JSON bytes, and what the outbox must know of it.
 
     ``expires_at_ms`` is the wall-clock time after which Meta would refuse the whole request for
     it, ``due_at_ms`` the one before which it is held back (0: at once). ``aged`` marks events
-    that only some action sources may send this late, and which therefore travel apart.
+    that only some action sources may send this late, and which therefore travel apart. ``amount``
+    is there only where values are added up, and the event has one.
     """
 
     record: Record
@@ -253,6 +262,7 @@ class Prepared(NamedTuple):
     match_keys: tuple[str, ...]
     dropped: tuple[Dropped, ...]
     warnings: tuple[str, ...]
+    amount: Amount | None = None
 
     def __repr__(self) -> str:
         return f"Prepared({self.record!r}, destination={self.destination!r})"
@@ -292,6 +302,11 @@ class Carried(NamedTuple):
             self.size_bytes + other.size_bytes,
             self.partitions | other.partitions,
         )
+
+
+def oldest(*times_ms: int | None) -> int | None:
+    """The earliest of these; None is none."""
+    return min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,24 +395,30 @@ class Closing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A closed window: events of one key, in the order in which they came."""
+    """A closed window: events of one key, in the order in which they came; the first came at
+    ``opened_at``, in monotonic seconds."""
 
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
     closed_by: Closing
+    opened_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One POST: some events of one batch. ``request_id`` is ours, unique within the process;
-    ``isolating`` says that it is a trial of a batch that was refused."""
+    ``isolating`` says that it is a trial of a batch that was refused. ``maybe_delivered`` of its
+    events were in a request without a clear answer before, the first time at
+    ``first_sent_at_ms``."""
 
     request_id: str
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
     isolating: bool
+    maybe_delivered: int = 0
+    first_sent_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
