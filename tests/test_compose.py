@@ -195,6 +195,9 @@ def test_prometheus_finds_every_replica_of_the_consumer() -> None:
     assert "metrics_path" not in job
     mount = "./compose/prometheus.yml:/etc/prometheus/prometheus.yml:ro"
     assert mount in all_services()["prometheus"]["volumes"]
+    rules = "./helm/files/alerts.yaml:/etc/prometheus/alerts.yaml:ro"
+    assert rules in all_services()["prometheus"]["volumes"]
+    assert prometheus["rule_files"] == ["alerts.yaml"]
     assert "--config.file=/etc/prometheus/prometheus.yml" in _command("prometheus")
 
 
