@@ -7,8 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from dead_letter_panels import dead_letters
 from event_page import event_page
 from letters_page import letters_page
+from overview_panels import overview
 
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (
@@ -36,6 +38,7 @@ from consumer.verdicts import (
 )
 
 DOCS = Path(__file__).parent
+DASHBOARDS = DOCS.parent / "helm" / "files" / "dashboards"
 MADE = "<!-- Made by docs/generate.py from the code. Change the code, then run `make docs`. -->"
 
 
@@ -47,6 +50,8 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        DASHBOARDS / "overview.json": json.dumps(overview(), indent=2) + "\n",
+        DASHBOARDS / "dead-letters.json": json.dumps(dead_letters(), indent=2) + "\n",
     }
 
 

@@ -1,0 +1,96 @@
+"""Every query of every panel returns data from a real Prometheus that scrapes the running consumer.
+
+With ``DASHBOARD_PICTURES=docs/images`` the load goes on for some minutes, and the dashboards are
+drawn from what Prometheus has: that is how the pictures in the docs are made.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboards import NAMES, ROOT, Shown, dashboard, filled_in, queries
+from tests.integration import Product
+from tests.integration.driven_load import PIXELS, DrivenLoad
+from tests.integration.kafka_broker import KafkaBroker
+from tests.integration.prometheus import JOB, Prometheus
+from tests.integration.registry import Registry
+from tests.integration.world import World
+
+pytestmark = pytest.mark.integration
+SECONDS_MAX = 240.0
+PICTURE_ROUNDS = 180
+RULES = ROOT / "helm" / "files" / "alerts.yaml"
+INTERVAL = "5s"
+
+MAY_BE_EMPTY = {
+    "Cannot be written since": "there is no such time while dead letters can be written",
+    "What is in the way": "nothing is",
+    "Tokens: time left": "the emulator's tokens never end",
+}
+"""Panels that are empty in health, and why; whatever else is empty here is broken."""
+
+
+def test_every_query_of_every_panel_returns_data_from_a_running_consumer(
+    kafka: KafkaBroker,
+    registry: Registry,
+    product: Product,
+    unique: Callable[[str], str],
+    prometheus_for: Callable[..., Prometheus],
+    tmp_path: Path,
+) -> None:
+    world = World(
+        kafka=kafka,
+        registry=registry,
+        product=product,
+        unique=unique,
+        pixels=PIXELS,
+        dead_letter_config={},
+    )
+    prometheus = prometheus_for(rules=(RULES,) if RULES.exists() else ())
+    load = DrivenLoad(world, tmp_path)
+    started = time.time()
+    empty = [shown for shown in queries() if shown.panel not in MAY_BE_EMPTY]
+    pictures = os.environ.get("DASHBOARD_PICTURES")
+    rounds, scraped = 0, 0.0
+    until = time.monotonic() + SECONDS_MAX
+    while empty or (pictures and rounds < PICTURE_ROUNDS):
+        prometheus.scrape(load.ports)
+        load.turn()
+        scraped = _next_scrape(world, prometheus, scraped)
+        empty = [shown for shown in empty if not _has_data(prometheus, shown, started)]
+        rounds += 1
+        assert time.monotonic() < until, "no data:\n" + "\n".join(map(str, empty))
+
+
+def _next_scrape(world: World, prometheus: Prometheus, before: float) -> float:
+    """Wait until Prometheus has scraped again; the time of that."""
+    latest = before
+
+    def again() -> bool:
+        nonlocal latest
+        found = prometheus.query(f'max (timestamp(up{{job="{JOB}"}}))')
+        latest = float(found[0]["value"][1]) if found else before
+        return latest > before
+
+    world.wait(again, 60, "scrape")
+    return latest
+
+
+def _has_data(prometheus: Prometheus, shown: Shown, started: float) -> bool:
+    now = time.time()
+    expression = filled_in(
+        shown.expression, job=JOB, interval=INTERVAL, range_=f"{max(5, int(now - started))}s"
+    )
+    if shown.instant:
+        return any(_known(series["value"][1]) for series in prometheus.query(expression))
+    series = prometheus.query_range(expression, start=now - 10, end=now, step=1)
+    return any(_known(value) for each in series for _, value in each["values"])
+
+
+def _known(value: Any) -> bool:
+    return not math.isnan(float(value))
