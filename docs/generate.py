@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from dead_letter_panels import dead_letters
+from dashboards.dead_letters import dead_letters
+from dashboards.overview import overview
 from event_page import event_page
 from letters_page import letters_page
-from overview_panels import overview
 
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (

@@ -72,7 +72,9 @@ def selectors(expression: str) -> list[Selector]:
     bare = re.sub(r"\b(?:by|without|on|ignoring)\s*\([^)]*\)", " ", expression)
     bare = re.sub(r"\[[^\]]*\]", " ", bare)
     found = []
-    for match in re.finditer(r"(?<![\w$\"])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\()?", _unquoted(bare)):
+    for match in re.finditer(
+        r"(?<![\w$\"])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\()?", _unquoted(bare)
+    ):
         name, braces, call = match.groups()
         if name in _WORDS or (call and braces is None):
             continue

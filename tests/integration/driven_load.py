@@ -120,5 +120,3 @@ class DrivenLoad:
         if number % 4:
             event["user"] |= {"userAgent": "Mozilla/5.0", "ipAddress": "203.0.113.7"}
         return event
-
-

@@ -6,14 +6,17 @@ drawn from what Prometheus has: that is how the pictures in the docs are made.
 
 import math
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dashboards import NAMES, ROOT, Shown, dashboard, filled_in, queries
+from tests.drawing import Answers, drawn
+from tests.drawing.frame import Series, Span
 from tests.integration import Product
 from tests.integration.driven_load import PIXELS, DrivenLoad
 from tests.integration.kafka_broker import KafkaBroker
@@ -23,7 +26,13 @@ from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 SECONDS_MAX = 240.0
-PICTURE_ROUNDS = 180
+PICTURE_ROUNDS, PICTURE_POINTS, PICTURE_INTERVAL = 40, 90, "15s"
+PICTURES = {"overview": None, "overview-top": 2, "dead-letters": None}
+"""What is drawn: the name of the file, and how many of the dashboard's rows (all of them)."""
+NOTE = (
+    "A rendering of this dashboard's own queries, answered by a real Prometheus that scraped the"
+    " running consumer for some minutes; drawn by tests/drawing, not by Grafana."
+)
 RULES = ROOT / "helm" / "files" / "alerts.yaml"
 INTERVAL = "5s"
 
@@ -35,15 +44,12 @@ MAY_BE_EMPTY = {
 """Panels that are empty in health, and why; whatever else is empty here is broken."""
 
 
-def test_every_query_of_every_panel_returns_data_from_a_running_consumer(
-    kafka: KafkaBroker,
-    registry: Registry,
-    product: Product,
-    unique: Callable[[str], str],
-    prometheus_for: Callable[..., Prometheus],
-    tmp_path: Path,
-) -> None:
-    world = World(
+@pytest.fixture
+def world(
+    kafka: KafkaBroker, registry: Registry, product: Product, unique: Callable[[str], str]
+) -> World:
+    """A world with the pixels of the load."""
+    return World(
         kafka=kafka,
         registry=registry,
         product=product,
@@ -51,6 +57,11 @@ def test_every_query_of_every_panel_returns_data_from_a_running_consumer(
         pixels=PIXELS,
         dead_letter_config={},
     )
+
+
+def test_every_query_of_every_panel_returns_data_from_a_running_consumer(
+    world: World, prometheus_for: Callable[..., Prometheus], tmp_path: Path
+) -> None:
     prometheus = prometheus_for(rules=(RULES,) if RULES.exists() else ())
     load = DrivenLoad(world, tmp_path)
     started = time.time()
@@ -65,6 +76,8 @@ def test_every_query_of_every_panel_returns_data_from_a_running_consumer(
         empty = [shown for shown in empty if not _has_data(prometheus, shown, started)]
         rounds += 1
         assert time.monotonic() < until, "no data:\n" + "\n".join(map(str, empty))
+    if pictures:
+        _draw(ROOT / pictures, prometheus, Span(started, time.time()))
 
 
 def _next_scrape(world: World, prometheus: Prometheus, before: float) -> float:
@@ -94,3 +107,35 @@ def _has_data(prometheus: Prometheus, shown: Shown, started: float) -> bool:
 
 def _known(value: Any) -> bool:
     return not math.isnan(float(value))
+
+
+def _draw(folder: Path, prometheus: Prometheus, span: Span) -> None:
+    folder.mkdir(exist_ok=True)
+    answers = _answers(prometheus, span)
+    for name, rows in PICTURES.items():
+        source = next(each for each in NAMES if name.startswith(each))
+        picture = drawn(dashboard(source), answers, span, rows=rows, note=NOTE)
+        (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
+
+
+def _answers(prometheus: Prometheus, span: Span) -> Answers:
+    step = (span.end - span.start) / PICTURE_POINTS
+    range_ = f"{int(span.end - span.start)}s"
+
+    def answers(panel: Mapping[str, Any], target: Mapping[str, Any]) -> Sequence[Series]:
+        expression = filled_in(target["expr"], job=JOB, interval=PICTURE_INTERVAL, range_=range_)
+        if target["instant"]:
+            found = prometheus.query(expression, time=span.end)
+            found = [{"metric": each["metric"], "values": [each["value"]]} for each in found]
+        else:
+            found = prometheus.query_range(expression, start=span.start, end=span.end, step=step)
+        return [_series(panel, target, each) for each in found]
+
+    return answers
+
+
+def _series(panel: Mapping[str, Any], target: Mapping[str, Any], found: Any) -> Series:
+    labels: dict[str, str] = found["metric"]
+    legend = target["legendFormat"].replace("__auto", panel["title"])
+    name = re.sub(r"\{\{(\w+)\}\}", lambda label: labels.get(label[1], ""), legend)
+    return Series(name, labels, [(float(at), float(value)) for at, value in found["values"]])

@@ -1,23 +1,8 @@
 """Dead letters and replays: how many, why, of whom, and whether they can be written at all."""
 
-from dashboard_panels import (
-    BLUE,
-    RED,
-    YELLOW,
-    Json,
-    Panel,
-    Query,
-    Row,
-    chart,
-    dashboard,
-    figure,
-    in_range,
-    of,
-    per_second,
-    seconds_since,
-    table,
-    worst,
-)
+from dashboards.page import Row, dashboard
+from dashboards.panels import BLUE, RED, YELLOW, Json, Panel, chart, figure, table
+from dashboards.queries import Query, in_range, of, per_second, seconds_since, worst
 
 LETTERS = "conversions_dead_letters_total"
 REASONS = "${docs}/dead-letters.md#the-reasons"
@@ -135,6 +120,7 @@ def _why() -> tuple[Panel, ...]:
             " `conversions dlq list --reason … --newest` shows the letters.",
             Query(f"{in_range(LETTERS, 'reason, destination')} > 0"),
             columns={"reason": "reason", "destination": "destination", "Value": "letters"},
+            decimals=0,
             size=(12, 9),
             links={"reason": ("What it means, and what to do", REASONS)},
         ),
@@ -145,6 +131,7 @@ def _why() -> tuple[Panel, ...]:
             " else. A click on a code leads to what is done about it.",
             Query(f"{in_range('conversions_meta_errors_total', 'code')} > 0"),
             columns={"code": "code", "Value": "answers"},
+            decimals=0,
             size=(6, 9),
             links={"code": ("What is done, and what you do", "${docs}/errors.md")},
         ),
@@ -252,8 +239,9 @@ def _held_and_replayed() -> tuple[Panel, ...]:
         chart(
             "Guard: records that it holds",
             "short",
-            "Rejected records that are held instead of dead-lettered, with CONVERSIONS_GUARD_PAUSES;"
-            " their partitions pause when the share of the limits is full.",
+            "Rejected records that are held instead of dead-lettered, with"
+            " CONVERSIONS_GUARD_PAUSES; their partitions pause when the share of the limits"
+            " is full.",
             Query(
                 f"sum by (destination) ({of('conversions_guard_held_records')})", "{{destination}}"
             ),
