@@ -59,6 +59,7 @@ def filled_in(expression: str, *, job: str, interval: str, range_: str) -> str:
     """The query as Grafana sends it when nothing is chosen."""
     values = {
         "job": job,
+        "namespace": ".*",
         "destination": ".*",
         "instance": ".*",
         "__rate_interval": interval,

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections import Counter
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,11 @@ RULES = ROOT / "helm" / "files" / "alerts.yaml"
 DOCS = ROOT / "docs"
 COLUMNS = 24
 CONTRACT = {metric.name: metric for group in GROUPS.values() for metric in group}
-EVERYWHERE = {"job", "instance"}
+EVERYWHERE = {"job", "namespace", "instance"}
 """Labels that Prometheus adds to whatever it scrapes."""
 PROCESS = re.compile(r"process_\w+|python_\w+")
 SAMPLES = ("_bucket", "_sum", "_count")
-BY_PERSON = {"$job", "$destination", "$instance"}
+BY_PERSON = {"$job", "$namespace", "$destination", "$instance"}
 
 every_dashboard = pytest.mark.parametrize("name", NAMES)
 every_query = pytest.mark.parametrize("shown", queries(), ids=str)
@@ -115,7 +116,7 @@ def _overlap(one: dict[str, int], two: dict[str, int]) -> bool:
 def test_one_can_choose_the_source_the_release_the_destination_and_the_member(name: str) -> None:
     variables = {each["name"]: each for each in dashboard(name)["templating"]["list"]}
 
-    assert list(variables) == ["datasource", "job", "destination", "instance", "docs"]
+    assert list(variables) == ["datasource", "job", "namespace", "destination", "instance", "docs"]
     assert variables["datasource"]["type"] == "datasource"
     assert variables["destination"]["multi"]
     assert variables["destination"]["includeAll"]
@@ -156,6 +157,23 @@ def test_every_link_leads_to_a_page_that_exists(name: str) -> None:
             broken.append(url)
 
     assert broken == []
+
+
+def test_every_alert_names_a_row_or_a_panel_that_exists() -> None:
+    known = {
+        f"{dashboard(name)['uid']}: {panel['title']}"
+        for name in NAMES
+        for panel in dashboard(name)["panels"]
+    }
+    named = [rule["annotations"]["dashboard"] for rule in _rules() if "alert" in rule]
+
+    assert [each for each in named if each not in known] == []
+
+
+def test_every_alert_is_linked_from_a_panel() -> None:
+    linked = {link["title"] for name in NAMES for panel in panels(name) for link in panel["links"]}
+
+    assert {rule["alert"] for rule in _rules() if "alert" in rule} == linked
 
 
 def _headings(page: Path) -> set[str]:
@@ -217,18 +235,23 @@ def _labels(metric: Metric) -> set[str]:
     return {label.name for label in metric.labels}
 
 
-def _recorded() -> set[str]:
-    """The names that the shipped rules record."""
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
-    return {
-        rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule
-    }
+def _recorded() -> dict[str, str]:
+    """What the shipped rules record: name → expression."""
+    return {rule["record"]: rule["expr"] for rule in _rules() if "record" in rule}
+
+
+@cache
+def _rules() -> list[dict[str, Any]]:
+    """The shipped rules: those that record, and alerts."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 @every_query
 def test_a_query_looks_at_one_release(shown: Shown) -> None:
     for selector in selectors(shown.expression):
-        assert ("job", "=", "$job") in selector.matchers, selector
+        release = {("job", "=", "$job"), ("namespace", "=~", "$namespace")}
+        assert release <= set(selector.matchers), selector
 
 
 @every_query
@@ -256,16 +279,19 @@ def test_a_counter_is_only_looked_at_as_it_grows(shown: Shown) -> None:
 def test_a_rate_is_taken_over_grafanas_interval(shown: Shown) -> None:
     spans = set(re.findall(r"\[([^\]]*)\]", shown.expression))
 
-    assert spans <= {"$__rate_interval", "$__range"}
+    # What is recorded may be averaged over a time of its own.
+    assert spans <= {"$__rate_interval", "$__range"} or "avg_over_time(job:" in shown.expression
     assert "rate(" not in shown.expression or "$__rate_interval" in spans
 
 
 @every_query
 def test_a_legend_names_labels_that_the_query_leaves(shown: Shown) -> None:
     named = set(re.findall(r"\{\{(\w+)\}\}", shown.legend))
-    recorded = {"match_key"} if "job:conversions" in shown.expression else set()
+    recorded = [
+        _recorded()[each.metric] for each in selectors(shown.expression) if ":" in each.metric
+    ]
 
-    assert named <= kept_labels(shown.expression) | recorded
+    assert named <= kept_labels(" ".join((shown.expression, *recorded)))
 
 
 def test_prometheus_itself_understands_every_query(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def kafka() -> tuple[Panel, ...]:
                 "[$__rate_interval]))",
                 "errors: {{kind}}",
             ),
-            alerts=("ConversionsCommitFailures",),
+            alerts=("ConversionsCommitFailures", "ConversionsKafkaUnreachable"),
         ),
         chart(
             "Schema registry",
@@ -122,5 +122,6 @@ def kafka() -> tuple[Panel, ...]:
                 "[$__rate_interval]))",
                 "questions without an answer",
             ),
+            alerts=("ConversionsSchemaUnknown",),
         ),
     )

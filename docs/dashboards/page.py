@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dashboards.panels import BLUE, GREEN, Json, Panel
-from dashboards.queries import Query
+from dashboards.queries import RELEASE, Query
 
 SCHEMA_VERSION = 41
 COLUMNS = 24
@@ -93,7 +93,7 @@ def _panel(panel: Panel, *, number: int, place: Json) -> Json:
         "links": [_link(alert, f"${{docs}}/runbooks/{alert}.md") for alert in panel.alerts],
         "options": panel.options,
         "targets": [
-            _target(query, panel.kind, "ABCDEFGH"[place_of])
+            _target(query, panel, "ABCDEFGH"[place_of])
             for place_of, query in enumerate(panel.queries)
         ],
         "title": panel.title,
@@ -112,16 +112,15 @@ def _steps(panel: Panel) -> Json:
     return {"mode": "absolute", "steps": listed}
 
 
-def _target(query: Query, kind: str, letter: str) -> Json:
-    instant = kind == "table"
+def _target(query: Query, panel: Panel, letter: str) -> Json:
     target: Json = {
         "datasource": DATA_SOURCE,
         "editorMode": "code",
         "expr": query.expression,
-        "format": {"table": "table", "heatmap": "heatmap"}.get(kind, "time_series"),
-        "instant": instant,
+        "format": {"table": "table", "heatmap": "heatmap"}.get(panel.kind, "time_series"),
+        "instant": panel.instant,
         "legendFormat": query.legend or "__auto",
-        "range": not instant,
+        "range": not panel.instant,
         "refId": letter,
     }
     if query.exemplars:
@@ -153,17 +152,24 @@ def _variables() -> list[Json]:
             several=False,
         ),
         _labelled(
+            "namespace",
+            "Namespace",
+            "Where the release is installed; none outside of Kubernetes.",
+            'label_values(conversions_build_info{job="$job"}, namespace)',
+            several=True,
+        ),
+        _labelled(
             "destination",
             "Destination",
             "Meta's pixels; `other` and `unknown` are records that name none of ours.",
-            'label_values(conversions_events_total{job="$job"}, destination)',
+            f"label_values(conversions_events_total{{{RELEASE}}}, destination)",
             several=True,
         ),
         _labelled(
             "instance",
             "Member",
             "Members of the consumer group, for the panels that tell them apart.",
-            'label_values(conversions_build_info{job="$job"}, instance)',
+            f"label_values(conversions_build_info{{{RELEASE}}}, instance)",
             several=True,
         ),
         {
@@ -207,7 +213,7 @@ def _labelled(name: str, label: str, description: str, query: str, *, several: b
 
 def _deployments() -> Json:
     """A mark where a version comes up that nobody ran five minutes before."""
-    build = 'conversions_build_info{job="$job"}'
+    build = f"conversions_build_info{{{RELEASE}}}"
     by = "by (version, graph_version)"
     return {
         "datasource": DATA_SOURCE,

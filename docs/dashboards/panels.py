@@ -24,6 +24,7 @@ class Panel:
     size: tuple[int, int]
     steps: tuple[Step, ...] = ()
     alerts: tuple[str, ...] = ()
+    instant: bool = False
     options: Json = field(default_factory=dict)
     defaults: Json = field(default_factory=dict)
     overrides: tuple[Json, ...] = ()
@@ -90,8 +91,10 @@ def figure(
     decimals: int | None = None,
     mappings: Sequence[Json] = (),
     absent: str = "",
+    instant: bool = False,
 ) -> Panel:
-    """One number, the last; ``absent`` is what is shown while there is none."""
+    """One number, the last; ``absent`` is what is shown while there is none. ``instant``: without
+    how it came about, for a query that would cost too much at every point."""
     options: Json = {
         "colorMode": "value",
         "graphMode": "area",
@@ -107,6 +110,7 @@ def figure(
         defaults["noValue"] = absent
     return Panel(
         kind="stat",
+        instant=instant,
         title=title,
         says=says,
         unit=unit,
@@ -160,6 +164,7 @@ def table(
         defaults["decimals"] = decimals
     return Panel(
         kind="table",
+        instant=True,
         title=title,
         says=says,
         unit=unit,

@@ -1,7 +1,7 @@
 """The rows Data quality and Credentials."""
 
 from dashboards.panels import GREEN, RED, YELLOW, Panel, chart, figure, named, table
-from dashboards.queries import Query, in_range, of, per_second, worst
+from dashboards.queries import Query, in_range, of, per_second, recorded, worst
 
 DAY = 86_400.0
 YES_NO = named((("no", RED), ("yes", GREEN)))
@@ -39,7 +39,7 @@ def quality() -> tuple[Panel, ...]:
             "Match keys that we send",
             "percentunit",
             "Share of accepted events that carry each match key.",
-            Query(f'{ours}{{job="$job", destination=~"$destination"}}', "{{match_key}}"),
+            Query(recorded(ours, by_destination=True), "{{match_key}} {{destination}}"),
             top=1,
             alerts=("ConversionsMatchKeyCoverageDropped",),
             size=(6, 8),

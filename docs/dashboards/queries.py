@@ -14,6 +14,10 @@ class Query(NamedTuple):
     exemplars: bool = False
 
 
+RELEASE = 'job="$job", namespace=~"$namespace"'
+"""Where there are no namespaces, all that were chosen are the empty one."""
+
+
 def of(name: str, suffix: str = "", **labels: str) -> str:
     """The selector of a metric of ours; a value that starts with ``~`` is a regular expression.
 
@@ -22,7 +26,7 @@ def of(name: str, suffix: str = "", **labels: str) -> str:
     known = _labels(name)
     unknown = [label for label in labels if label not in known]
     assert not unknown, f"{name} has no {unknown}"
-    matchers = ['job="$job"']
+    matchers = [RELEASE]
     if "destination" in known:
         matchers.append('destination=~"$destination"')
     for label, value in labels.items():
@@ -45,12 +49,12 @@ def quantile(share: float, name: str) -> str:
     return f"histogram_quantile({share}, {per_second(name, 'le', '_bucket')})"
 
 
-def quantiles(name: str) -> tuple[Query, ...]:
+def quantiles(name: str, than: str = "faster") -> tuple[Query, ...]:
     """The three that one looks at; the exemplars of the last lead to Meta's trace ids."""
     return (
-        Query(quantile(0.5, name), "half are faster"),
-        Query(quantile(0.95, name), "95 % are faster"),
-        Query(quantile(0.99, name), "99 % are faster", exemplars=True),
+        Query(quantile(0.5, name), f"half are {than}"),
+        Query(quantile(0.95, name), f"95 % are {than}"),
+        Query(quantile(0.99, name), f"99 % are {than}", exemplars=True),
     )
 
 
@@ -71,7 +75,13 @@ def by_member(name: str) -> str:
 
 def of_process(name: str) -> str:
     """The selector of what Prometheus' client tells of the process itself."""
-    return f'{name}{{job="$job", instance=~"$instance"}}'
+    return f'{name}{{{RELEASE}, instance=~"$instance"}}'
+
+
+def recorded(name: str, *, by_destination: bool = False) -> str:
+    """The selector of what a rule of ``helm/files/alerts.yaml`` records."""
+    chosen = ', destination=~"$destination"' if by_destination else ""
+    return f"{name}{{{RELEASE}{chosen}}}"
 
 
 def _sum(by: str) -> str:
