@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from consumer.metric_contract import GROUPS, Kind, Metric
+from consumer.settings import describe
 from tests.dashboards import (
     FOLDER,
     NAMES,
@@ -28,6 +29,7 @@ from tests.dashboards import (
     selectors,
 )
 from tests.debian_tools import needed
+from tests.test_docs import COMMANDS
 
 SCHEMA = json.loads(Path(__file__).with_name("dashboard.schema.json").read_text(encoding="utf-8"))
 RULES = ROOT / "helm" / "files" / "alerts.yaml"
@@ -184,8 +186,6 @@ def _headings(page: Path) -> set[str]:
 
 @every_dashboard
 def test_a_description_names_only_settings_and_commands_that_exist(name: str) -> None:
-    from tests.test_docs import COMMANDS, describe
-
     said = " ".join(panel["description"] for panel in panels(name))
 
     settings = {each for each, _, _ in describe()}

@@ -79,7 +79,7 @@ def quality() -> tuple[Panel, ...]:
             ),
         ),
         figure(
-            "Questions for quality without an answer",
+            "Questions unanswered",
             "short",
             "Questions to Meta for Event Match Quality in this time that got no usable answer. The"
             " token may not be allowed to read: see docs/quality.md.",
@@ -127,7 +127,7 @@ def credentials() -> tuple[Panel, ...]:
             absent="not known",
         ),
         figure(
-            "Warnings about the Graph version",
+            "Version warnings",
             "short",
             "Answers in this time with which Meta warned that our version of the Graph API has"
             " ended and another one answered.",
@@ -138,7 +138,7 @@ def credentials() -> tuple[Panel, ...]:
             size=(3, 6),
         ),
         figure(
-            "Questions for tokens without an answer",
+            "Checks unanswered",
             "short",
             "Questions to Meta for the state of a token in this time without a usable answer.",
             Query(in_range("conversions_token_check_failures_total")),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from tests.drawing.cells import heatmap, stat, state_timeline, table
-from tests.drawing.frame import FAINT, INK, TEXT, Json, Series, Span, text
+from tests.drawing.frame import FAINT, INK, TEXT, Json, Series, Span, fitted, text
 from tests.drawing.lines import timeseries
 
 Answers = Callable[[Json, Json], Sequence[Series]]
@@ -68,7 +68,9 @@ def _placed(panel: Json, answers: Answers, span: Span) -> str:
     series = [one for target in panel["targets"] for one in answers(panel, target)]
     inner_w, inner_h = width - 16, height - HEADING - 8
     inside = SHAPES[panel["type"]](panel, series, span, inner_w, inner_h)
-    title = text(8, 16, panel["title"], size=TEXT + 1.5, more=' font-weight="600"')
+    title = text(
+        8, 16, fitted(panel["title"], width - 8), size=TEXT + 1.5, more=' font-weight="600"'
+    )
     return (
         f'<g transform="translate({x:g} {y:g})">'
         f'<rect width="{width:g}" height="{height:g}" rx="3" fill="#fff" stroke="#dcdfe3"/>'

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, zip_longest
 
 from tests.drawing.frame import (
     BOTTOM,
@@ -115,10 +115,11 @@ def state_timeline(panel: Json, series: Sequence[Series], span: Span, w: float, 
     for number, one in enumerate(series):
         y = height * number
         parts.append(text(0, y + height / 2 + 3, fitted(one.name, left - 6)))
-        for value, group in groupby(one.points, key=lambda point: point[1]):
-            times = [at for at, _ in group]
+        runs = [list(run) for _, run in groupby(one.points, key=lambda point: point[1])]
+        for run, after in zip_longest(runs, runs[1:], fillvalue=one.points[-1:]):
+            (since, value), (until, _) = run[0], after[0]
             name, colour = mapped(defaults, value) or (str(value), FAINT)
-            x, end = frame.x(times[0]), frame.x(times[-1])
+            x, end = frame.x(since), frame.x(until)
             wide = max(2.0, end - x)
             parts.append(
                 f'<rect x="{short(x)}" y="{short(y + 2)}" width="{short(wide)}"'

@@ -23,6 +23,8 @@ from tests.drawing.frame import (
 from tests.drawing.numbers import powers, shown, ticks
 
 LEFT, LEGEND = 52.0, 14.0
+TIMES = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 86_400.0, 604_800.0)
+"""Round times, in seconds."""
 
 
 class Scale(NamedTuple):
@@ -34,16 +36,21 @@ class Scale(NamedTuple):
     height: float
 
     def y(self, value: float) -> float:
-        """The place of a value."""
+        """The place of a value; what is beyond the axis is at its end."""
+        value = min(max(value, self.low), self.high)
         if self.logarithmic:
-            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+            share = math.log(value / self.low) / math.log(self.high / self.low)
         else:
             share = (value - self.low) / (self.high - self.low)
         return self.height * (1 - share)
 
-    def marks(self) -> list[float]:
+    def marks(self, unit: str) -> list[float]:
         """The values that have a line of the grid."""
-        return (powers if self.logarithmic else ticks)(self.low, self.high)
+        if self.logarithmic:
+            marks = TIMES if unit == "s" else powers(self.low, self.high)
+            return [mark for mark in marks if self.low <= mark <= self.high]
+        size = 2.0**20 if unit == "bytes" else 1.0
+        return [mark * size for mark in ticks(self.low / size, self.high / size)]
 
 
 def timeseries(panel: Json, series: Sequence[Series], span: Span, w: float, h: float) -> str:
@@ -89,7 +96,7 @@ def _bounds(series: Sequence[Series], defaults: Json, *, logarithmic: bool) -> t
 
 
 def _grid(scale: Scale, unit: str, w: float) -> Iterator[str]:
-    for mark in scale.marks():
+    for mark in scale.marks(unit):
         y = scale.y(mark)
         yield f'<path d="M{LEFT} {short(y)}H{short(w)}" stroke="{GRID}"/>'
         yield text(LEFT - 5, y + 3.5, shown(mark, unit), size=9, more=END)

@@ -26,7 +26,7 @@ from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 SECONDS_MAX = 240.0
-PICTURE_ROUNDS, PICTURE_POINTS, PICTURE_INTERVAL = 40, 90, "15s"
+PICTURE_ROUNDS, PICTURE_POINTS, PICTURE_INTERVAL = 180, 70, "15s"
 PICTURES = {"overview": None, "overview-top": 2, "dead-letters": None}
 """What is drawn: the name of the file, and how many of the dashboard's rows (all of them)."""
 NOTE = (
