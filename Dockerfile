@@ -8,11 +8,14 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # Two environments: what builds stays here, what runs has not even pip.
 RUN python -m venv /opt/build && python -m venv --without-pip /opt/conversions
 
+# EXTRA=-otel brings what traces need as well.
+ARG EXTRA=
+
 WORKDIR /src
-COPY requirements.lock requirements-build.lock ./
+COPY requirements.lock requirements-otel.lock requirements-build.lock ./
 RUN /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
     && /opt/build/bin/pip --python /opt/conversions/bin/python install \
-       --require-hashes --only-binary :all: -r requirements.lock
+       --require-hashes --only-binary :all: -r "requirements${EXTRA}.lock"
 
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas

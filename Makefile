@@ -56,7 +56,8 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) --group build -c requirements.lock -o requirements-build.lock
-	$(COMPILE) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra otel --group build --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-otel.lock
 	$(COMPILE) tests/python_tools.py -o tests/python_tools.lock
 	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/python_tools.lock
 

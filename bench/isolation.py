@@ -153,7 +153,7 @@ def work_off(events: list[Prepared], batch_id: str, hints: str) -> tuple[list[in
         jitter=lambda: 1.0,
     )
     key = WindowKey(PIXEL, None, False, None)
-    outbox.offer(Batch(key, batch_id, tuple(events), Closing.FULL))
+    outbox.offer(Batch(key, batch_id, tuple(events), Closing.FULL, 0.0))
     now, requests = 0.0, 0
     settled: list[Delivered | Rejected] = []
     while due := outbox.due(now, NOW_MS).requests:

@@ -4,20 +4,24 @@ import os
 import random
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from consumer import __version__
 from consumer.deliveries import Deliveries
 from consumer.destination_files import Tokens
 from consumer.destinations import Destinations
 from consumer.guard import Guard
+from consumer.journal import Log
 from consumer.logs import member_name
 from consumer.meta import GraphReader, Meta
 from consumer.model import PixelId
 from consumer.outbox import Outbox
 from consumer.prepare import Preparation
+from consumer.seams import Clock
 from consumer.senders import Senders
 from consumer.settings import Settings
 from consumer.status import About
+from consumer.tracing import Tracing, Untraced
 from consumer.window import BYTES_PER_REQUEST, Windows
 
 SENDER_THREADS_MAX = 256
@@ -29,6 +33,7 @@ def preparation_from(settings: Settings, destinations: Destinations) -> Preparat
         destinations=destinations,
         test_code=settings.test_code,
         body_bytes_max=settings.window_bytes - BYTES_PER_REQUEST,
+        amounts=bool(settings.value_currencies),
     )
 
 
@@ -92,6 +97,44 @@ def senders_from(settings: Settings, meta: Meta) -> Senders:
         post=meta.post,
         threads_max=SENDER_THREADS_MAX,
         give_up_seconds=3 * settings.request_timeout_seconds,
+    )
+
+
+def traces_from(settings: Settings, *, clock: Clock, log: Log) -> Tracing:
+    """Who traces the batches: nobody, unless the settings say so. Raises ValueError when the extra
+    is missing, or its own variables cannot be used."""
+    if not settings.traces:
+        return Untraced()
+    try:  # an optional extra, and 30 MB that nobody else should load
+        from consumer.span_export import SpanExport  # noqa: PLC0415
+        from consumer.traces import Consuming, Traces  # noqa: PLC0415
+    except ImportError:
+        extra = "pip install 'conversions-consumer[otel]'"
+        raise ValueError(f"CONVERSIONS_TRACES needs OpenTelemetry: {extra}") from None
+
+    def failed(kind: str) -> None:
+        log.warning("a span could not be made; the batch goes on without", kind=kind)
+
+    export = SpanExport(
+        service={
+            "service.name": "conversions-consumer",
+            "service.version": __version__,
+            "service.instance.id": member_name(settings.kafka_consumer),
+        }
+    )
+    graph = urlsplit(settings.graph_url)
+    return Traces(
+        tracer=export.provider.get_tracer("conversions-consumer", __version__),
+        stop=export.stop,
+        consuming=Consuming(
+            topic=settings.topic,
+            group=settings.group_id,
+            server_address=graph.hostname or "",
+            server_port=graph.port or (443 if graph.scheme == "https" else 80),
+        ),
+        now=clock.now,
+        now_ms=clock.now_ms,
+        failed=failed,
     )
 
 

@@ -1,6 +1,6 @@
 """``conversions check``: settings, brokers, topics, schema, tokens and pixels, and what to do.
 
-The three parties are asked side by side, each within a limit, so that the whole ends in time even
+The parties are asked side by side, each within a limit, so that the whole ends in time even
 when nobody answers. Nothing is changed anywhere, and nothing is sent to a pixel.
 """
 
@@ -14,6 +14,7 @@ from consumer.assembly import reader_from
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import ANSWER_SECONDS, check_meta
 from consumer.check_registry import check_registry
+from consumer.check_tokens import check_tokens
 from consumer.finding import Finding, failed, is_good, json_report, ok, text_report
 from consumer.settings import Settings
 
@@ -88,8 +89,16 @@ def _parties(settings: Settings) -> list[Party]:
         finally:
             reader.close()
 
+    def ask_for_tokens() -> Iterator[Finding]:
+        reader = reader_from(settings, timeout_seconds=ANSWER_SECONDS)
+        try:
+            yield from check_tokens(settings, reader=reader, now=time.time)
+        finally:
+            reader.close()
+
     return [
         Party("brokers", lambda: check_kafka(settings)),
         Party("registry", lambda: check_registry(settings)),
         Party("Graph API", ask_meta),
+        Party("tokens", ask_for_tokens),
     ]

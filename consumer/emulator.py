@@ -1,8 +1,9 @@
 """A strict stand-in for Meta's Graph API: a real HTTP server for the demo, compose and tests.
 
 ``POST /v26.0/{pixel}/events`` judges a batch as Meta does (``emulator_rules``) and keeps what it
-takes; a GET is answered by the readings of ``_ROUTES``; ``GET /healthz`` answers 200. The same
-event name and id for one pixel within 48 h of the first receipt is one event, received twice.
+takes; a GET is answered by the readings of ``_ROUTES``, alone or in a batch (``POST /v26.0/``);
+``GET /healthz`` answers 200. The same event name and id for one pixel within 48 h of the first
+receipt is one event, received twice.
 
 Everything under ``/_emulator/`` is for whoever runs the test, and takes no token:
 
@@ -17,10 +18,11 @@ Everything under ``/_emulator/`` is for whoever runs the test, and takes no toke
   (true: half of the JSON; "connection": hang up half-way). ``headers``, ``latency_ms`` and
   ``delay_seconds`` add to any answer; the batch is taken before the delay.
 * ``POST usage``: usage headers and rate limits, see ``emulator_usage``.
-* ``POST revoke`` and ``restore`` ``{"token"}``; ``POST app_secrets`` ``{"secrets": [...],
-  "code": 100}``: each call must then carry the proof of one of them, or is refused with the code;
-  ``POST accounts``: who owns which pixels (``emulator_accounts``); ``POST hints``
-  ``{"form": "none|path|index"}``; ``POST reset`` forgets all of it.
+* ``POST revoke`` and ``restore`` ``{"token"}``; ``POST expiry``: when a token ends
+  (``emulator_tokens``); ``POST app_secrets`` ``{"secrets": [...], "code": 100}``: each call must
+  then carry the proof of one of them, or is refused with the code; ``POST accounts``: who owns
+  which pixels (``emulator_accounts``); ``POST hints`` ``{"form": "none|path|index"}``;
+  ``POST reset`` forgets all of it.
 
 It logs nothing: requests hold tokens, and even hashed keys are personal.
 """
@@ -34,6 +36,7 @@ from typing import Any
 import orjson
 
 from consumer.emulator_access import token_of
+from consumer.emulator_batch import answer_of, read_batch
 from consumer.emulator_body import main_refusal, read_parameters
 from consumer.emulator_http import Answer, Ending, Request, Server, new_trace_id, refuse
 from consumer.emulator_listings import LISTINGS
@@ -43,6 +46,7 @@ from consumer.emulator_quality import dataset_quality, pixel_stats
 from consumer.emulator_reading import Asked, Reading, unreachable, unsupported
 from consumer.emulator_refusal import Refusal
 from consumer.emulator_rules import judge_batch
+from consumer.emulator_tokens import debug_token
 from consumer.emulator_versions import version_headers
 
 __all__ = ["AcceptedEvent", "Emulator", "EmulatorConfig"]
@@ -121,7 +125,11 @@ class Emulator:
         if request.path.startswith("/_emulator/"):
             return self._control(request)
         with self._lock:
-            self._memory.tally["tokens_in_url"] += "access_token" in request.query
+            shown = not request.query.keys().isdisjoint(("access_token", "input_token"))
+            self._memory.tally["tokens_in_url"] += shown
+        return self._serve(request)
+
+    def _serve(self, request: Request) -> Answer:
         headers = version_headers(request.path, self._config.clock())
         if isinstance(headers, Refusal):
             return refuse(headers)
@@ -129,6 +137,8 @@ class Emulator:
         return answer._replace(headers={**headers, **answer.headers})
 
     def _route(self, request: Request) -> Answer:
+        if request.method == "POST" and _BATCH.fullmatch(request.path):
+            return self._answer_batch(request)
         refusal = Refusal(code=2500, message="Unknown path components")
         for method, pattern, reading in _ROUTES:
             match = pattern.fullmatch(request.path)
@@ -163,6 +173,22 @@ class Emulator:
             said = reading(Asked(request, match.groups(), token, pixels, memory, now))
         answer = refuse(said) if isinstance(said, Refusal) else Answer(200, orjson.dumps(said))
         return answer._replace(headers=headers)
+
+    def _answer_batch(self, request: Request) -> Answer:
+        batch = read_batch(request)
+        if isinstance(batch, Refusal):
+            return refuse(batch)
+        pixels, now = self._config.pixels, self._config.clock()
+        with self._lock:
+            token = token_of(batch.given, request.bearer, pixels, self._memory, now)
+        if isinstance(token, Refusal):
+            return refuse(token)
+        return answer_of(batch, [self._answer_call(call) for call in batch.calls])
+
+    def _answer_call(self, call: Request) -> Answer:
+        if call.method != "GET":
+            return refuse(unsupported(call.path, call.method))
+        return self._serve(call)
 
     def _post_events(self, pixel: str, request: Request) -> Answer:
         with self._lock:
@@ -210,7 +236,7 @@ class Emulator:
         """The token of a call, or why it may not be made; and how much is used up. The lock is
         held. ``pixel`` is the one that would be written to."""
         pixels, memory = self._config.pixels, self._memory
-        token = token_of(given, bearer, pixels, memory)
+        token = token_of(given, bearer, pixels, memory, now)
         if isinstance(token, Refusal):
             return token, {}
         headers, refusal = memory.usage.charge(token=token, pixel=pixel, now=now)
@@ -222,9 +248,11 @@ class Emulator:
 # What is served, the first that fits. A reading gets a good token and holds the lock; None is
 # the edge that takes events, which is no reading.
 _VERSION = r"/v\d+\.0"
+_BATCH = re.compile(f"{_VERSION}/?")
 _ROUTES: tuple[tuple[str, re.Pattern[str], Reading | None], ...] = (
     ("POST", re.compile(rf"{_VERSION}/([^/]+)/events"), None),
     ("GET", re.compile(rf"{_VERSION}/dataset_quality"), dataset_quality),
+    ("GET", re.compile(rf"{_VERSION}/debug_token"), debug_token),
     ("GET", re.compile(rf"{_VERSION}/([^/]+)/stats"), pixel_stats),
     *(("GET", re.compile(f"{_VERSION}{path}"), reading) for path, reading in LISTINGS),
 )

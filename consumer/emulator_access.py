@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from consumer.emulator_memory import Memory
+from consumer.emulator_memory import NO_EXPIRY, Memory
 from consumer.emulator_refusal import Refusal
 
 
@@ -14,20 +14,28 @@ def token_of(
     bearer: str | None,
     pixels: Mapping[str, frozenset[str]],
     memory: Memory,
+    now: float,
 ) -> str | Refusal:
-    """The token of a call, if it is a good one: a parameter, else the ``Authorization`` header.
-
-    Without named ``pixels`` every token of 8 characters is good that does not contain "invalid".
-    """
+    """The token of a call, if it is a good one: a parameter, else the ``Authorization`` header."""
     token = given.get("access_token") or bearer
     if not token or type(token) is not str:
         return _NO_TOKEN
+    fault = token_fault(token, pixels, memory, now)
+    return fault or _unproven(given.get("appsecret_proof"), token, memory) or token
+
+
+def token_fault(
+    token: str, pixels: Mapping[str, frozenset[str]], memory: Memory, now: float
+) -> Refusal | None:
+    """What is wrong with a token at ``now`` (wall-clock seconds), None if it is a good one.
+
+    Without named ``pixels`` every token of 8 characters is good that does not contain "invalid".
+    """
     known = any(token in tokens for tokens in pixels.values())
     if not (known if pixels else len(token) >= 8 and "invalid" not in token):
         return _BAD_TOKEN
-    if token in memory.revoked:
-        return _EXPIRED_TOKEN
-    return _unproven(given.get("appsecret_proof"), token, memory) or token
+    ends_at = memory.expiries.get(token, NO_EXPIRY).expires_at
+    return _EXPIRED_TOKEN if token in memory.revoked or 0 < ends_at <= now else None
 
 
 def _unproven(proof: object, token: str, memory: Memory) -> Refusal | None:

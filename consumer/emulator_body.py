@@ -67,7 +67,7 @@ def _unfolded(texts: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-_STRUCTURED = {"data", "platforms", "progress", "trace"}
+_STRUCTURED = {"batch", "data", "platforms", "progress", "trace"}
 
 
 def _parts(request: Request) -> dict[str, str]:

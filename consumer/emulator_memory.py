@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,12 +35,23 @@ class AcceptedEvent:
     event: Any = field(repr=False)
 
 
+class Expiry(NamedTuple):
+    """When a token, and its access to data, ends: Unix seconds, 0 for never."""
+
+    expires_at: int
+    data_access_expires_at: int
+
+
+NO_EXPIRY = Expiry(0, 0)
+
+
 class Memory:
     """All that ``POST /_emulator/reset`` forgets. The emulator's lock guards it."""
 
     def __init__(self) -> None:
         self.misbehaviours = Misbehaviours([])
         self.revoked: set[str] = set()
+        self.expiries: dict[str, Expiry] = {}
         self.app_secrets: tuple[str, ...] = ()
         self.proof_code = 100
         self.usage = Usage({})
@@ -188,6 +199,15 @@ def _restore(memory: Memory, told: Any) -> None:
     memory.revoked.discard(str(told["token"]))
 
 
+def _set_expiry(
+    memory: Memory, *, token: str, expires_at: int = 0, data_access_expires_at: int = 0
+) -> None:
+    told = Expiry(expires_at, data_access_expires_at)
+    if any(type(each) is not int or each < 0 for each in told):
+        raise ValueError("Ends are Unix seconds, or 0 for never.")
+    memory.expiries[str(token)] = told
+
+
 def _set_usage(memory: Memory, told: Any) -> None:
     memory.usage = Usage(told)
 
@@ -212,6 +232,7 @@ _CHANGES: Mapping[str, Callable[[Memory, Any], None]] = {
     "POST misbehave": _misbehave,
     "POST revoke": _revoke,
     "POST restore": _restore,
+    "POST expiry": lambda memory, told: _set_expiry(memory, **told),
     "POST app_secrets": lambda memory, told: _set_secrets(memory, **told),
     "POST usage": _set_usage,
     "POST accounts": _set_accounts,

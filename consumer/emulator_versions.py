@@ -21,7 +21,7 @@ _ENDS: Mapping[int, datetime] = {
     24: datetime(2028, 2, 18, tzinfo=UTC),
     25: datetime(2028, 7, 29, tzinfo=UTC),
 }
-_PATH = re.compile(r"/v(\d{1,3})\.0/.*", re.DOTALL).fullmatch
+_PATH = re.compile(r"/v(\d{1,3})\.0(?:/.*)?", re.DOTALL).fullmatch
 
 
 def version_headers(path: str, now: float) -> Mapping[str, str] | Refusal:

@@ -189,3 +189,4 @@ class Inflow:
         self._deliveries.forget(partitions)
         self._guard.forget(self._ledger.is_over)
         self._letters.forget(self._ledger.is_over)
+        self._journal.tenures_ended(partitions)

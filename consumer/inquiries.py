@@ -4,40 +4,49 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from consumer.model import PixelId
 from consumer.pixel_figures import Unreadable
-from consumer.quality import EventQuality
 
-Quality = tuple[EventQuality, ...] | Unreadable
-
-
-class Heard(NamedTuple):
-    """What Meta said of one pixel."""
-
-    destination: PixelId
-    quality: Quality
+Question = TypeVar("Question")
+Found = TypeVar("Found")
 
 
-class Inquiries:
+class Heard(NamedTuple, Generic[Question, Found]):
+    """What Meta answered to one question, which may be a secret."""
+
+    question: Question
+    answer: Found | Unreadable
+
+    def __repr__(self) -> str:
+        return f"Heard({self.answer!r})"
+
+
+class Inquiries(Generic[Question, Found]):
     """``submit`` and ``answers`` are for the loop, and never block; each question has an answer."""
 
-    def __init__(self, *, ask: Callable[[PixelId], Quality], close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        ask: Callable[[Question], Found | Unreadable],
+        close: Callable[[], None],
+    ) -> None:
+        self._name = name
         self._ask = ask
         self._close = close
-        self._asked: SimpleQueue[PixelId | None] = SimpleQueue()
-        self._heard: SimpleQueue[Heard] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[Question] | None] = SimpleQueue()
+        self._heard: SimpleQueue[Heard[Question, Found]] = SimpleQueue()
         self._stopped = threading.Event()
 
-    def submit(self, destinations: Iterable[PixelId]) -> None:
-        """Ask for each of them, one after the other."""
-        for destination in destinations:
-            self._asked.put(destination)
+    def submit(self, questions: Iterable[Question]) -> None:
+        """Ask each of them, one after the other."""
+        for question in questions:
+            self._asked.put((question,))
 
-    def answers(self) -> list[Heard]:
+    def answers(self) -> list[Heard[Question, Found]]:
         """What was heard since the last time."""
-        found: list[Heard] = []
+        found: list[Heard[Question, Found]] = []
         with suppress(Empty):
             while True:
                 found.append(self._heard.get_nowait())
@@ -45,7 +54,7 @@ class Inquiries:
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._work, name="inquiries", daemon=True).start()
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def stop(self) -> None:
         """Ask the thread to end; it does so with its next answer."""
@@ -53,13 +62,13 @@ class Inquiries:
         self._asked.put(None)
 
     def _work(self) -> None:
-        while (destination := self._asked.get()) is not None and not self._stopped.is_set():
-            self._heard.put(Heard(destination, self._answer(destination)))
+        while (asked := self._asked.get()) is not None and not self._stopped.is_set():
+            self._heard.put(Heard(asked[0], self._answer(asked[0])))
         self._close()
 
-    def _answer(self, destination: PixelId) -> Quality:
+    def _answer(self, question: Question) -> Found | Unreadable:
         try:
-            return self._ask(destination)
+            return self._ask(question)
         except Exception as bug:
             # A bug of ours must not end the thread: it is told like any other failure, and counted.
             return Unreadable(f"asking raised {type(bug).__name__}", by_question=False)

@@ -3,7 +3,7 @@
 A line a batch, never one an event. A trouble is logged when it is new, and counted each time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from consumer.dead_letter import masked
@@ -41,6 +41,8 @@ from consumer.prepare import TEST_EVENTS
 from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
 from consumer.senders import Answer
+from consumer.token_state import TokenState
+from consumer.tracing import Tracing
 from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
@@ -60,11 +62,12 @@ class Log(Protocol):
 
 
 class Journal:
-    """Log and metrics of one run. Called by the loop thread only."""
+    """Log, metrics and traces of one run. Called by the loop thread only."""
 
-    def __init__(self, *, metrics: Metrics, log: Log) -> None:
+    def __init__(self, *, metrics: Metrics, log: Log, traces: Tracing) -> None:
         self.metrics = metrics
         self.log = log
+        self.traces = traces
         self._states: dict[PixelId, tuple[OutboxState, HaltReason | None]] = {}
         self.troubles = Troubles()
         self.lags = Lags()
@@ -90,6 +93,7 @@ class Journal:
     def closed(self, batch: Batch) -> None:
         """A window closed."""
         self.metrics.window_closed(batch)
+        self.traces.closed(batch)
 
     def answered(self, answer: Answer, settled: Sequence[Delivered | Rejected]) -> None:
         """Meta answered a request, or it was given up."""
@@ -109,6 +113,8 @@ class Journal:
             "events": len(request.events),
             "seconds": round(answer.seconds, 3),
         }
+        if (trace := self.traces.answered(answer, settled)) is not None:
+            facts["otel_trace_id"] = trace
         # The trials of a refused batch would be dozens of lines: the batch has had its line.
         say = self.log.debug if request.isolating else self.log.info
         if isinstance(verdict, Accepted):
@@ -218,7 +224,12 @@ class Journal:
 
     def given_back(self, partition: TopicPartition, offset: int) -> None:
         """Records of a destination in trouble are forgotten, to be read again later."""
+        self.traces.given_back([partition], offset)
         self.log.info("giving records back to Kafka", partition=str(partition), offset=offset)
+
+    def tenures_ended(self, partitions: Collection[TopicPartition]) -> None:
+        """What is open of these partitions is somebody else's, or is read again."""
+        self.traces.given_back(partitions, 0)
 
     def prepared(self, event: Prepared) -> None:
         """An event is ready to be sent."""
@@ -242,6 +253,7 @@ class Journal:
         if not written:
             return
         self.metrics.dead_lettered(written)
+        self.traces.dead_lettered(written)
         for rejected in written:
             self.recent.dead_lettered(rejected.reason)
             if rejected.reason is Reason.INTERNAL_ERROR:
@@ -339,6 +351,33 @@ class Journal:
         if (repeated := self.troubles.over(("quality", destination))) is not None:
             told = "Event Match Quality can be read again"
             self.log.info(told, destination=destination, repeated=repeated)
+
+    def token_unreadable(self, destinations: Iterable[PixelId], why: str) -> None:
+        """Meta did not tell the state of the one token of these; it is asked again with the next
+        check."""
+        self.metrics.token_check_failures.inc()
+        for destination in destinations:
+            if self.troubles.is_new(("token", destination), why):
+                told = "the state of the access token cannot be read"
+                self.log.warning(told, destination=destination, why=why)
+
+    def token_read(self, destinations: Iterable[PixelId]) -> None:
+        """Meta told the state of the token of these."""
+        for destination in destinations:
+            if (repeated := self.troubles.over(("token", destination))) is not None:
+                told = "the state of the access token can be read again"
+                self.log.info(told, destination=destination, repeated=repeated)
+
+    def token_states(self, states: Mapping[PixelId, TokenState]) -> None:
+        """What is known of the tokens of our destinations is another than before."""
+        self.metrics.token_states(states)
+        for destination, state in states.items():
+            invalid = ("invalid token", destination)
+            if not state.is_valid and self.troubles.is_new(invalid, ""):
+                self.log.error("Meta calls the access token invalid", destination=destination)
+            elif state.is_valid and self.troubles.over(invalid) is not None:
+                told = "Meta calls the access token valid again"
+                self.log.info(told, destination=destination)
 
     def reading_failed(self, error: str) -> None:
         """Reading raised, and every partition was rewound to what was expected next."""

@@ -18,15 +18,14 @@ from consumer.assembly import (
     guard_from,
     meta_from,
     preparation_from,
-    reader_from,
     senders_from,
+    traces_from,
 )
 from consumer.clock import SystemClock
-from consumer.destination_files import DestinationsFile, Tokens, destinations_from, tokens_from
+from consumer.destination_files import DestinationsFile, destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.graph_versions import day_of, outlook
-from consumer.inquiries import Inquiries
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
@@ -38,9 +37,7 @@ from consumer.match_keys import warm_up
 from consumer.metrics import Metrics
 from consumer.model import PixelId, Place
 from consumer.pipeline import Pipeline, Timing
-from consumer.pixel_figures import PixelFigures
 from consumer.probes import Health, Probes, Resuming
-from consumer.quality_watch import QualityWatch
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
 from consumer.settings import Settings
@@ -50,6 +47,7 @@ from consumer.skip import ANSWER_SECONDS, Skipping
 from consumer.status import Status, probe_facts
 from consumer.status_board import StatusBoard
 from consumer.status_page import status_page
+from consumer.watches import Watches
 from consumer.wishes import Wishes
 
 DAY_SECONDS = 86_400.0
@@ -81,7 +79,9 @@ class Member:
         self._key_file = KeyFile(settings.dlq_key_file) if settings.dlq_key_file else None
         self._tokens = tokens_from(settings, destinations)
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
-        self._journal = Journal(metrics=self._metrics(settings), log=log)
+        traces = traces_from(settings, clock=self._clock, log=log)
+        self._journal = Journal(metrics=self._metrics(settings), log=log, traces=traces)
+        self._journal.metrics.valued(settings.value_currencies)
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
         self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
@@ -112,12 +112,7 @@ class Member:
                 Client.PRODUCER: (self._dead_letters,),
             },
         )
-        self._inquiries = self._build_inquiries(settings, self._tokens)
-        self._quality = QualityWatch(
-            asking=self._inquiries,
-            every_seconds=settings.quality_refresh_seconds,
-            journal=self._journal,
-        )
+        self._watches = Watches(settings, tokens=self._tokens, journal=self._journal)
         self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
         self._pipeline = self._build_pipeline(settings)
@@ -146,7 +141,7 @@ class Member:
         self._probes.start()
         self._schemas.start()
         self._log_ends.start()
-        self._inquiries.start()
+        self._watches.start()
         self._log.info(
             "consuming",
             version=__version__,
@@ -216,7 +211,7 @@ class Member:
         self._board.look(
             self._preparation.destinations, joined=self._joined, stopping=self._stopping.is_set()
         )
-        self._quality.turn(
+        self._watches.turn(
             now,
             ours=any(each.partition == 0 for each in self._ledger.partitions),
             destinations=[each.id for each in self._preparation.destinations],
@@ -309,11 +304,12 @@ class Member:
 
     def _close_edges(self) -> None:
         self._log_ends.stop()
-        self._inquiries.stop()
+        self._watches.stop()
         self._schemas.stop()
         self._senders.stop()
         self._dead_letters.close(1.0)
         self._meta.close()
+        self._journal.traces.close()
         self._probes.stop()
 
     def _build_probes(self, settings: Settings) -> Probes:
@@ -351,11 +347,6 @@ class Member:
             journal=self._journal,
             destinations=self._preparation.destinations,
         )
-
-    def _build_inquiries(self, settings: Settings, tokens: Tokens) -> Inquiries:
-        reader = reader_from(settings, timeout_seconds=settings.request_timeout_seconds)
-        figures = PixelFigures(reader=reader, tokens=tokens)
-        return Inquiries(ask=figures.quality, close=reader.close)
 
     def _build_pipeline(self, settings: Settings) -> Pipeline:
         return Pipeline(

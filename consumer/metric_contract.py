@@ -9,6 +9,7 @@ goes when it is no longer known.
 from enum import Enum
 from typing import NamedTuple
 
+from consumer.amounts import UnusableValue
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.letter_trouble import LetterTrouble
 from consumer.model import Closing, DropReason, HaltReason, PauseCause, Reason, RetryCause
@@ -57,14 +58,6 @@ class CodeClass(Enum):
     CLIENT_ERROR = "4xx"
     SERVER_ERROR = "5xx"
     NONE = "none"
-
-
-class UnusableValue(Enum):
-    """Why an accepted event's value is not added up; the value is a label."""
-
-    NEGATIVE = "negative"
-    NOT_FINITE = "not_finite"
-    NO_CURRENCY = "no_currency"
 
 
 class Label(NamedTuple):
@@ -181,7 +174,7 @@ EVENTS: tuple[Metric, ...] = (
         COUNTER,
         "the currency's units",
         "Value of accepted events; only with CONVERSIONS_VALUE_CURRENCIES",
-        (DESTINATION, EVENT_NAME, Label("currency", told="CONVERSIONS_VALUE_CURRENCIES, `other`")),
+        (DESTINATION, EVENT_NAME, Label("currency", told="CONVERSIONS_VALUE_CURRENCIES")),
     ),
     Metric(
         "conversions_value_unusable_total",

@@ -8,12 +8,14 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from itertools import product
 
 import confluent_kafka
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from consumer.amounts import UnusableValue, usable_amount
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.graph_versions import ends_at
 from consumer.guard import Alarm
@@ -43,6 +45,7 @@ from consumer.model import (
 )
 from consumer.quality import EventQuality
 from consumer.quality_gauges import quality_series
+from consumer.token_state import TokenState
 from consumer.usage import UsageKind
 
 CUSTOM = "custom"
@@ -85,6 +88,8 @@ class Metrics:
         self._declare_requests(registry)
         self._declare_kafka(registry)
         self._declare_quality(registry)
+        self._declare_tokens(registry)
+        self._declare_values(registry)
         Gauge(
             "conversions_build_info",
             "Versions of this build, with the value 1",
@@ -340,6 +345,45 @@ class Metrics:
             registry,
         )
 
+    def _declare_tokens(self, registry: CollectorRegistry) -> None:
+        self.token_check_failures = Counter(
+            "conversions_token_check_failures_total",
+            "Questions to Meta for the state of a token without a usable answer",
+            registry=registry,
+        )
+        self._token_valid = _Snapshot(
+            "conversions_access_token_valid",
+            "1 when Meta calls the destination's token valid, 0 when not;"
+            " absent until it was asked",
+            ["destination"],
+            registry,
+        )
+        self._token_expiry = _Snapshot(
+            "conversions_access_token_expiry_timestamp_seconds",
+            "When the token, or its access to data, ends; absent when that is never or not known",
+            ["destination"],
+            registry,
+        )
+
+    def _declare_values(self, registry: CollectorRegistry) -> None:
+        self._currencies: tuple[str, ...] = ()
+        self._value = Counter(
+            "conversions_value_total",
+            "Value of accepted events; only with CONVERSIONS_VALUE_CURRENCIES",
+            ["destination", "event_name", "currency"],
+            registry=registry,
+        )
+        self._value_unusable = Counter(
+            "conversions_value_unusable_total",
+            "Accepted events whose value is not added up; only with CONVERSIONS_VALUE_CURRENCIES",
+            ["destination", "reason"],
+            registry=registry,
+        )
+
+    def valued(self, currencies: Iterable[str]) -> None:
+        """The currencies that are added up; to be told before the destinations are."""
+        self._currencies = tuple(currencies)
+
     def configured(self, destinations: Iterable[PixelId]) -> None:
         """The destinations that exist: their counters start at zero."""
         self._destinations = frozenset(destinations)
@@ -352,6 +396,7 @@ class Metrics:
             for verdict in _VERDICTS.values():
                 self._requests.labels(destination, verdict)
             self._request_seconds.labels(destination)
+            self._values_at_zero(destination)
             self._test_events.labels(destination)
         for reason in Reason:
             for label in (*self._destinations, OTHER):
@@ -374,9 +419,12 @@ class Metrics:
         """Events that Meta accepted, counted in one go."""
         names: Tally[tuple[PixelId, str]] = Tally()
         keys: Tally[tuple[PixelId, tuple[str, ...]]] = Tally()
+        worth: list[Prepared] = []
         for event, _ in delivered:
             names[event.destination, event.event_name] += 1
             keys[event.destination, event.match_keys] += 1
+            if event.amount is not None:
+                worth.append(event)
             if event.test_code:
                 self._test_events.labels(self._destination(event.destination)).inc()
         for (destination, event_name), count in names.items():
@@ -385,6 +433,7 @@ class Metrics:
             label = self._destination(destination)
             for match_key in match_keys:
                 self._match_key_events.labels(label, match_key).inc(count)
+        self._add_values(worth)
 
     def dead_lettered(self, written: Iterable[Rejected]) -> None:
         """Dead letters were acknowledged, counted in one go."""
@@ -465,6 +514,17 @@ class Metrics:
         self._quality_score.set(series.scores)
         self._match_key_coverage.set(series.coverages)
 
+    def token_states(self, states: Mapping[PixelId, TokenState]) -> None:
+        """What Meta says of the tokens, as far as it is known."""
+        self._token_valid.set({(each,): float(state.is_valid) for each, state in states.items()})
+        self._token_expiry.set(
+            {
+                (each,): state.expires_at
+                for each, state in states.items()
+                if state.expires_at is not None
+            }
+        )
+
     def meta_usage(self, shares: Mapping[tuple[PixelId, UsageKind], float]) -> None:
         """How much of Meta's limits is used up, as far as it is known."""
         self._meta_usage.set(
@@ -481,6 +541,26 @@ class Metrics:
     def _count(self, destination: PixelId, event_name: str, outcome: Outcome, count: int) -> None:
         name = event_name if event_name in self._standard else CUSTOM
         self._events.labels(self._destination(destination), name, outcome.value).inc(count)
+
+    def _values_at_zero(self, destination: PixelId) -> None:
+        for event_name, currency in product((*STANDARD_EVENT_NAMES, CUSTOM), self._currencies):
+            self._value.labels(destination, event_name, currency)
+        for reason in UnusableValue if self._currencies else ():
+            self._value_unusable.labels(destination, reason.value)
+
+    def _add_values(self, events: Iterable[Prepared]) -> None:
+        totals: dict[tuple[str, str, str], float] = {}
+        for event in events:
+            label = self._destination(event.destination)
+            usable = usable_amount(event.amount, self._currencies) if event.amount else None
+            if isinstance(usable, UnusableValue):
+                self._value_unusable.labels(label, usable.value).inc()
+            elif usable is not None:
+                name = event.event_name if event.event_name in self._standard else CUSTOM
+                key = (label, name, usable.currency)
+                totals[key] = totals.get(key, 0.0) + usable.value
+        for labels, total in totals.items():
+            self._value.labels(*labels).inc(total)
 
     def _destination(self, destination: PixelId) -> str:
         return destination if destination in self._destinations else OTHER

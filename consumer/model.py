@@ -232,12 +232,21 @@ class Event(NamedTuple):
         return f"Event({self.record!r})"
 
 
+class Amount(NamedTuple):
+    """What an event is worth: the value and the currency that Meta gets, or the value that was left
+    out because Meta would not take it."""
+
+    value: float
+    currency: str | None
+
+
 class Prepared(NamedTuple):
     """An event as Meta will get it: hashed JSON bytes, and what the outbox must know of it.
 
     ``expires_at_ms`` is the wall-clock time after which Meta would refuse the whole request for
     it, ``due_at_ms`` the one before which it is held back (0: at once). ``aged`` marks events
-    that only some action sources may send this late, and which therefore travel apart.
+    that only some action sources may send this late, and which therefore travel apart. ``amount``
+    is there only where values are added up, and the event has one.
     """
 
     record: Record
@@ -253,6 +262,7 @@ class Prepared(NamedTuple):
     match_keys: tuple[str, ...]
     dropped: tuple[Dropped, ...]
     warnings: tuple[str, ...]
+    amount: Amount | None = None
 
     def __repr__(self) -> str:
         return f"Prepared({self.record!r}, destination={self.destination!r})"
@@ -380,12 +390,14 @@ class Closing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A closed window: events of one key, in the order in which they came."""
+    """A closed window: events of one key, in the order in which they came; the first came at
+    ``opened_at``, in monotonic seconds."""
 
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
     closed_by: Closing
+    opened_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from consumer.amounts import amount_of
 from consumer.custom_data import custom_data
 from consumer.data_processing import data_processing, is_denied
 from consumer.destinations import (
@@ -41,11 +42,13 @@ TEST_EVENTS = "Meta uses test events like all others: a pixel of their own is be
 
 
 class Preparation(NamedTuple):
-    """What holds for every event of a run: destinations, a run-wide test code, the size limit."""
+    """What holds for every event of a run: destinations, a run-wide test code, the size limit, and
+    whether events carry their ``amounts``, to be added up."""
 
     destinations: Destinations
     test_code: str | None
     body_bytes_max: int
+    amounts: bool = False
 
 
 class _Times(NamedTuple):
@@ -136,6 +139,7 @@ def _prepared(
         match_keys=tuple(keys.user_data),
         dropped=tuple(dropped),
         warnings=warnings,
+        amount=amount_of(fields, custom) if preparation.amounts else None,
     )
 
 

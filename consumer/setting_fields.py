@@ -24,6 +24,10 @@ PREFIX = "CONVERSIONS_"
 MIB = 1024 * 1024
 REFRESH_SECONDS_MIN = 600
 """Meta wants to be asked for quality a few times a day."""
+CURRENCIES_MAX = 10
+"""Each is a series for every destination and event name."""
+TOKEN_CHECK_SECONDS_MIN = 60
+"""Each question counts against the limits of its token."""
 
 
 def _check_secret(secret: SecretStr) -> SecretStr:
@@ -40,14 +44,30 @@ def _check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _check_refresh(seconds: float) -> float:
-    if seconds != 0 and seconds < REFRESH_SECONDS_MIN:
-        raise ValueError
-    return seconds
+def _never_or(seconds_min: float) -> AfterValidator:
+    def check(seconds: float) -> float:
+        if seconds != 0 and seconds < seconds_min:
+            raise ValueError
+        return seconds
+
+    return AfterValidator(check)
 
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
+
+
+def _currencies(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # The table is a large one, and the command line begins without it.
+    from consumer.wire_values import currency  # noqa: PLC0415
+
+    given = [each for each in value.split(",") if each.strip()]
+    codes = tuple(dict.fromkeys(currency(each) for each in given))
+    if None in codes or len(codes) > CURRENCIES_MAX:
+        raise ValueError
+    return codes
 
 
 Topic = Annotated[
@@ -106,11 +126,22 @@ RetentionDays = Annotated[
 ]
 Refresh = Annotated[
     float,
-    AfterValidator(_check_refresh),
+    _never_or(REFRESH_SECONDS_MIN),
     Field(allow_inf_nan=False),
     Must("0, which is off, or a number of seconds of at least 600"),
 ]
+CheckEvery = Annotated[
+    float,
+    _never_or(TOKEN_CHECK_SECONDS_MIN),
+    Field(allow_inf_nan=False),
+    Must("0, which is off, or a number of seconds of at least 60"),
+]
 Size = Annotated[ByteSize, Field(ge=1), Must("a size such as 4MiB, or a number of bytes above 0")]
+Currencies = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_currencies),
+    Must("up to 10 currencies of ISO 4217, with commas between them, such as USD,EUR"),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(_lower),
@@ -239,6 +270,16 @@ class Fields(BaseSettings):
         default=0.0,
         description="Seconds from one look at Meta's Event Match Quality to the next; 0 is never.",
     )
+    token_check_seconds: CheckEvery = Field(
+        default=3600.0,
+        description="Seconds from one question to Meta for the state of each access token to the"
+        " next; 0 is never.",
+    )
+    value_currencies: Currencies = Field(
+        default=(),
+        description="Currencies, such as USD,EUR, whose values of accepted events are added up in"
+        " `conversions_value_total`; at most 10.",
+    )
     metrics_host: Name = Field(
         default="127.0.0.1", description="Address that metrics and probes are served on."
     )
@@ -248,6 +289,11 @@ class Fields(BaseSettings):
     log_level: LogLevel = Field(default="info", description="Least important log lines to write.")
     log_format: LogFormat = Field(
         default="auto", description="Form of log lines; auto is console on a terminal, else json."
+    )
+    traces: Switch = Field(
+        default=False,
+        description="Send OpenTelemetry spans of batches to a collector, as the `OTEL_` variables"
+        " say; needs the extra `otel`.",
     )
 
 
@@ -262,6 +308,8 @@ def shown(value: object) -> str:
         return f"{value // MIB}MiB" if value % MIB == 0 else str(int(value))
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -141,4 +141,5 @@ class Windows:
             batch_id=f"{self._batch_prefix}-{next(self._numbers)}",
             events=tuple(window.events),
             closed_by=closed_by,
+            opened_at=window.opened_at,
         )

@@ -25,6 +25,7 @@ EDGES = {
     "check_kafka",
     "check_meta",
     "check_registry",
+    "check_tokens",
     "clock",
     "deadline",
     "check_version",
@@ -36,6 +37,7 @@ EDGES = {
     "meta",
     "metrics",
     "pixel_figures",
+    "producer_links",
     "probes",
     "prometheus",
     "registry_emulator",
@@ -49,8 +51,11 @@ EDGES = {
     "senders",
     "settings",
     "signals",
+    "span_export",
     "terminal",
+    "token_inspection",
     "stdout",
+    "traces",
     "unanswered",
     "uncaught",
     "variables",
@@ -83,7 +88,11 @@ LOOPS = {
     "send",
     "sending",
     "status_board",
+    "token_watch",
+    "tracing",
     "valve",
+    "watch",
+    "watches",
     "wishes",
 }
 CLI = {"__main__", "cli", "command_line", *(room for room in ROOMS if room.startswith("cli_"))}
@@ -234,6 +243,13 @@ def test_a_step_neither_opens_files_nor_looks_at_a_clock(room: str) -> None:
 def test_only_meta_speaks_http_to_meta() -> None:
     assert {room for room in ROOMS if "httpx" in libraries(room)} == {"meta", "prometheus"}
     assert "meta" not in rooms_imported_by("prometheus"), "it knows no token"
+
+
+def test_only_the_rooms_of_traces_know_the_library_that_nobody_has_to_install() -> None:
+    rooms = {room for room in ROOMS if "opentelemetry" in libraries(room)}
+    assert rooms == {"producer_links", "span_export", "traces"}
+    importing = {room for room in ROOMS if rooms_imported_by(room) & rooms}
+    assert importing == {"assembly", "traces"}
 
 
 def test_only_the_edges_of_kafka_know_its_client() -> None:

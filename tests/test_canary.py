@@ -42,6 +42,7 @@ from consumer.status_board import StatusBoard
 from consumer.status_page import status_page
 from tests.fakes.house import CRM, DESTINATIONS, SHOP, FakeHouse, house
 from tests.fakes.schemas import SCHEMA_ID, event_plan, event_value
+from tests.fakes.spans import Spans, facts
 
 EMAIL, PHONE, IP = "canary.bird@cage.example", "+14155550199", "93.184.216.34"
 FIRST, LAST, EXTERNAL = "Canarina", "Featherstone", "loyalty-of-canarina"
@@ -69,6 +70,7 @@ USER = {
     "userAgent": "Mozilla/5.0 (cage)",
     "country": "US",
 }
+TRACED = (("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"),)
 DEMANDING = DESTINATIONS.replace(
     f"- id: '{CRM}'", f"- id: '{CRM}'\n  strict: true\n  missingEventId: reject"
 )
@@ -202,14 +204,18 @@ def shown_by(home: FakeHouse) -> Status:
     "answer", [accepting, quoting, halting, advising, echoing, breaking], ids=lambda f: f.__name__
 )
 def test_whatever_meta_answers_nothing_personal_is_said(answer: Answer, stream: StringIO) -> None:
-    said: list[object] = []
+    spans = Spans()
+    said: list[object] = [spans]
     log = configure_logs(level="debug", log_format="json", stream=stream)
-    home = house(destinations=DEMANDING, log=log, post=posting(answer, said))
-    home.publish(0, events=3, user=USER)
+    post = posting(answer, said)
+    home = house(destinations=DEMANDING, log=log, post=post, trace=spans.trace)
+    home.publish(0, events=3, user=USER, headers=TRACED)
 
     home.run(90)
+    home.journal.traces.close()
 
-    assert said
+    assert len(said) > 1
+    assert len(spans.batches) == 1
     assert not leaks(everything_said(home, stream, said))
     assert bool(shown_by(home).errors) == (answer not in (accepting, advising))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -248,12 +254,14 @@ def unfit(now_ms: int) -> list[tuple[Reason, Fields]]:
 
 
 def test_no_reason_of_rejection_says_anything_personal(stream: StringIO) -> None:
-    said: list[object] = []
+    spans = Spans()
+    said: list[object] = [spans]
     log = configure_logs(level="debug", log_format="json", stream=stream)
-    home = house(destinations=DEMANDING, log=log, post=posting(accepting, said))
+    post = posting(accepting, said)
+    home = house(destinations=DEMANDING, log=log, post=post, trace=spans.trace)
     planted = unfit(home.clock.now_ms())
     for _, fields in planted:
-        home.publish(0, **{"user": USER, **fields})
+        home.publish(0, **{"headers": TRACED, "user": USER, **fields})
     home.topic.publish(0, f"no Avro, but {EMAIL} {PHONE}".encode())
     cut = event_value({"eventName": EMAIL, "eventTime": 1, "user": USER}, schema_id=SCHEMA_ID)
     home.topic.publish(0, cut[:-30])
@@ -263,7 +271,24 @@ def test_no_reason_of_rejection_says_anything_personal(stream: StringIO) -> None
 
     reasons = [dict(letter.headers)["conversions.reason"] for letter in home.dead_letters.written]
     assert reasons == [reason.value.encode() for reason, _ in planted] + [b"undecodable"] * 3
+    assert {facts(span)["error.type"] for span in spans.batches} == {
+        (reason or b"").decode() for reason in reasons
+    }
     assert not leaks(everything_said(home, stream, said))
+
+
+def test_no_span_says_what_stands_in_the_records_headers_beside_its_producers_context() -> None:
+    spans = Spans()
+    home = house(trace=spans.trace)
+    state, baggage = f"shop={EXTERNAL},b={FIRST}".encode(), f"user={EMAIL}".encode()
+    headers = (*TRACED, ("tracestate", state), ("baggage", baggage), (EMAIL, PHONE.encode()))
+    home.publish(0, user=USER, headers=headers)
+    home.publish(0, user=USER, headers=(("traceparent", EMAIL.encode()),))
+
+    home.settle_all()
+
+    assert len(spans.batches[0].links) == 1
+    assert not leaks(repr(spans))
 
 
 def test_the_dead_letters_value_is_the_record_itself(stream: StringIO) -> None:
@@ -292,7 +317,7 @@ def test_no_noun_shows_its_data_when_it_is_printed() -> None:
     prepared = prepare(event, preparation, now_ms=60_000)
     assert isinstance(prepared, Prepared)
     key = WindowKey(SHOP, None, False, None)
-    batch = Batch(key=key, batch_id="b", events=(prepared,), closed_by=Closing.AGE)
+    batch = Batch(key=key, batch_id="b", events=(prepared,), closed_by=Closing.AGE, opened_at=0.0)
     nouns = [
         record,
         event,

@@ -10,6 +10,7 @@ from consumer.event_names import NEAR_MISS
 from consumer.journal import Journal
 from consumer.metrics import Metrics
 from consumer.model import Prepared
+from consumer.tracing import Untraced
 from consumer.troubles import TROUBLES_MAX
 from tests.fakes.events import an_event
 from tests.fakes.house import Lines
@@ -25,7 +26,8 @@ def log() -> Lines:
 @pytest.fixture
 def journal(log: Lines) -> Journal:
     registry = CollectorRegistry()
-    return Journal(metrics=Metrics(registry=registry, version="1", graph_version="v26.0"), log=log)
+    metrics = Metrics(registry=registry, version="1", graph_version="v26.0")
+    return Journal(metrics=metrics, log=log, traces=Untraced())
 
 
 def named(event_name: str) -> Prepared:

@@ -291,7 +291,7 @@ def test_a_window_is_counted_by_what_closed_it_and_by_its_size(closing: Closing)
     house = House(ONE)
     key = WindowKey(ONE, None, False, None)
 
-    house.metrics.window_closed(Batch(key, "b1", (prepared(), prepared()), closing))
+    house.metrics.window_closed(Batch(key, "b1", (prepared(), prepared()), closing, 0.0))
 
     assert house.value("windows_closed_total", closed_by=closing.value) == 1
     assert house.value("batch_events_sum") == 2

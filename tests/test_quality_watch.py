@@ -8,21 +8,24 @@ import httpx
 from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
-from consumer.inquiries import Heard, Inquiries, Quality
+from consumer.inquiries import Heard, Inquiries
 from consumer.journal import Journal
 from consumer.member import Member
 from consumer.metrics import Metrics
 from consumer.model import PixelId
 from consumer.pixel_figures import Unreadable
 from consumer.quality import EventQuality, read_quality
-from consumer.quality_watch import QualityWatch
+from consumer.quality_watch import Figures, QualityWatch
 from consumer.settings import load_settings
+from consumer.tracing import Untraced
 from tests.fakes.graph import PIXEL, QUALITY
 from tests.fakes.house import Lines
 from tests.fakes.http_server import Answer, FakeServer
 
 SHOP, CRM = PixelId("1111"), PixelId("2222")
 EVERY_SECONDS = 600.0
+Quality = Figures | Unreadable
+Answered = Heard[PixelId, Figures]
 PATIENCE_SECONDS = 30.0
 REFUSED = Unreadable("the token may be able to send, but not to read", by_question=False)
 
@@ -43,12 +46,12 @@ class FakeAsking:
 
     def __init__(self) -> None:
         self.rounds: list[list[PixelId]] = []
-        self._heard: list[Heard] = []
+        self._heard: list[Answered] = []
 
     def submit(self, destinations: Iterable[PixelId]) -> None:
         self.rounds.append(list(destinations))
 
-    def answers(self) -> list[Heard]:
+    def answers(self) -> list[Answered]:
         heard, self._heard = self._heard, []
         return heard
 
@@ -59,15 +62,15 @@ class FakeAsking:
 class House:
     """A watch with everything around it in memory."""
 
-    def __init__(self, *, every_seconds: float = EVERY_SECONDS) -> None:
+    def __init__(self) -> None:
         self.asking = FakeAsking()
         self.lines = Lines()
         self.registry = CollectorRegistry()
         metrics = Metrics(registry=self.registry, version="0", graph_version="v0")
-        journal = Journal(metrics=metrics, log=self.lines)
+        journal = Journal(metrics=metrics, log=self.lines, traces=Untraced())
         self.destinations = [SHOP, CRM]
         self.now = 1000.0
-        self.watch = QualityWatch(asking=self.asking, every_seconds=every_seconds, journal=journal)
+        self.watch = QualityWatch(asking=self.asking, every_seconds=EVERY_SECONDS, journal=journal)
 
     def turn(self, seconds: float = 0.0, *, ours: bool = True) -> None:
         self.now += seconds
@@ -184,27 +187,31 @@ def test_a_refusal_is_counted_each_time_and_logged_when_it_is_new() -> None:
     assert house.failures == 3
 
 
-def test_switched_off_nobody_is_asked() -> None:
-    house = House(every_seconds=0)
+def test_a_new_destination_is_asked_at_once_and_the_others_in_their_time() -> None:
+    house = House()
+    house.destinations = [SHOP]
+    house.turn()
+    house.asking.answer(_1111=figures(SHOP, 6.2))
+    house.destinations = [SHOP, CRM]
 
-    house.turn(EVERY_SECONDS)
+    house.turn(1)
 
-    assert house.asking.rounds == []
+    assert house.asking.rounds == [[SHOP], [CRM]]
 
 
 # --- the thread that asks -----------------------------------------------------------------------
 
 
-def asked(ask: Callable[[PixelId], Quality], *destinations: PixelId) -> list[Heard]:
+def asked(ask: Callable[[PixelId], Quality], *destinations: PixelId) -> list[Answered]:
     """What a thread hears that is stopped only after its last answer."""
     ended = threading.Event()
-    inquiries = Inquiries(ask=ask, close=ended.set)
+    inquiries = Inquiries(name="quality", ask=ask, close=ended.set)
     inquiries.submit(destinations)
     inquiries.submit([PixelId("last")])
-    heard: list[Heard] = []
+    heard: list[Answered] = []
     inquiries.start()
     until = monotonic() + PATIENCE_SECONDS
-    while not any(each.destination == "last" for each in heard):
+    while not any(each.question == "last" for each in heard):
         assert monotonic() < until, "an answer is missing"
         heard += inquiries.answers()
     inquiries.stop()
@@ -222,7 +229,7 @@ def test_each_question_has_its_answer_in_order_from_another_thread() -> None:
     heard = asked(ask, SHOP, CRM)
 
     assert heard == [Heard(SHOP, figures(SHOP, 5.0)), Heard(CRM, figures(CRM, 5.0))]
-    assert threads == {"inquiries"}
+    assert threads == {"quality"}
 
 
 def test_a_bug_while_asking_is_an_answer_and_does_not_end_the_thread() -> None:
@@ -233,13 +240,15 @@ def test_a_bug_while_asking_is_an_answer_and_does_not_end_the_thread() -> None:
 
     first, second = asked(ask, SHOP, CRM)
 
-    assert first.quality == Unreadable("asking raised ZeroDivisionError", by_question=False)
-    assert second.quality == ()
+    assert first.answer == Unreadable("asking raised ZeroDivisionError", by_question=False)
+    assert second.answer == ()
 
 
 def test_stopping_leaves_what_was_not_asked_yet() -> None:
     ended = threading.Event()
-    inquiries = Inquiries(ask=lambda _: (), close=ended.set)
+    inquiries: Inquiries[PixelId, Figures] = Inquiries(
+        name="quality", ask=lambda _: (), close=ended.set
+    )
     inquiries.submit([SHOP, CRM])
     inquiries.stop()
     inquiries.start()
@@ -264,6 +273,7 @@ def test_a_running_member_that_owns_partition_zero_shows_what_meta_has() -> None
                 "CONVERSIONS_GRAPH_URL": graph.url,
                 "CONVERSIONS_METRICS_PORT": "0",
                 "CONVERSIONS_QUALITY_REFRESH_SECONDS": "600",
+                "CONVERSIONS_TOKEN_CHECK_SECONDS": "0",
             }
         )
         lines = Lines()

@@ -69,6 +69,7 @@ def test_every_default_is_what_the_documentation_promises() -> None:
         "metrics_port": 9108,
         "log_level": "info",
         "log_format": "auto",
+        "traces": False,
     }
 
 

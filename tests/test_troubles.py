@@ -7,6 +7,7 @@ from consumer.journal import Journal
 from consumer.letter_box import Report, Writing
 from consumer.metrics import Metrics
 from consumer.model import ClientError, LogEnd, PixelId, TopicPartition
+from consumer.tracing import Untraced
 from consumer.troubles import TROUBLES_MAX, Troubles
 from tests.fakes.house import Lines
 
@@ -21,7 +22,8 @@ def log() -> Lines:
 @pytest.fixture
 def journal(log: Lines) -> Journal:
     registry = CollectorRegistry()
-    return Journal(metrics=Metrics(registry=registry, version="1", graph_version="v26.0"), log=log)
+    metrics = Metrics(registry=registry, version="1", graph_version="v26.0")
+    return Journal(metrics=metrics, log=log, traces=Untraced())
 
 
 def test_what_comes_again_is_not_new_until_it_was_over() -> None:

@@ -84,4 +84,10 @@ def a_batch(events: list[Prepared], *, batch_id: str = "b-1") -> Batch:
     """A closed window of these events, whose destination and kind must be the same."""
     keys = {WindowKey(event.destination, event.test_code, event.aged, None) for event in events}
     assert len(keys) == 1, "a batch holds events of one window key"
-    return Batch(key=keys.pop(), batch_id=batch_id, events=tuple(events), closed_by=Closing.AGE)
+    return Batch(
+        key=keys.pop(),
+        batch_id=batch_id,
+        events=tuple(events),
+        closed_by=Closing.AGE,
+        opened_at=0.0,
+    )

@@ -20,6 +20,7 @@ from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline, Timing
 from consumer.prepare import Preparation
 from consumer.settle import Ledger
+from consumer.tracing import Tracing, Untraced
 from consumer.window import BYTES_PER_REQUEST, Windows
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetters
@@ -195,13 +196,14 @@ def house(
     post: Callable[[Request], Posted] | None = None,
     log: Log | None = None,
     rooms: Rooms | None = None,
+    trace: Callable[[FakeClock], Tracing] | None = None,
 ) -> FakeHouse:
     """Build a member that is assigned ``assigned`` (all by default) at its first turn.
 
     ``beside`` is another member of the same group: clock and topic are shared, and so are Meta's
     and the dead letters' memories, for what one has settled the other need not. With ``post`` every
     request that no test scripts goes to it, as it goes to ``meta.Meta.post``. ``rooms`` are built
-    in place of the usual ones, to plant a bug.
+    in place of the usual ones, to plant a bug. ``trace`` makes what traces the batches.
     """
     rooms = rooms or Rooms()
     clock = beside.clock if beside else FakeClock()
@@ -218,7 +220,8 @@ def house(
     found = parse_destinations(destinations, Path())
     metrics = Metrics(registry=CollectorRegistry(), version="0", graph_version="v0")
     metrics.configured(each.id for each in found)
-    journal = Journal(metrics=metrics, log=log or lines)
+    traces = trace(clock) if trace else Untraced()
+    journal = Journal(metrics=metrics, log=log or lines, traces=traces)
     pipeline = rooms.pipeline(
         source=source,
         schemas=schemas,

@@ -138,7 +138,7 @@ class DeliversAHalfTwice(Outbox):
         settled = super().answered(request_id, verdict, now)
         request = self._isolating.pop(request_id, None)
         if request is not None and isinstance(verdict, Accepted):
-            self.offer(Batch(request.key, request.batch_id, request.events, Closing.DRAIN))
+            self.offer(Batch(request.key, request.batch_id, request.events, Closing.DRAIN, 0.0))
         return settled
 
 
