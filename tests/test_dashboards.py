@@ -247,6 +247,14 @@ def _rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def test_every_metric_is_shown_somewhere() -> None:
+    asked = [shown.expression for shown in queries()]
+    recorded = [_recorded().get(each.metric, "") for one in asked for each in selectors(one)]
+    shown = {each.metric for one in (*asked, *recorded) for each in selectors(one)}
+
+    assert set(CONTRACT) - {metric.name for name in shown if (metric := _metric(name))} == set()
+
+
 @every_query
 def test_a_query_looks_at_one_release(shown: Shown) -> None:
     for selector in selectors(shown.expression):

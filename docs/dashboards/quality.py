@@ -67,7 +67,7 @@ def quality() -> tuple[Panel, ...]:
                 f"{per_second('conversions_dropped_fields_total', 'field, reason')} > 0",
                 "{{field}}: {{reason}}",
             ),
-            size=(10, 8),
+            size=(8, 8),
         ),
         chart(
             "Warnings",
@@ -77,6 +77,15 @@ def quality() -> tuple[Panel, ...]:
             Query(
                 f"{per_second('conversions_event_warnings_total', 'warning')} > 0", "{{warning}}"
             ),
+            size=(6, 8),
+        ),
+        chart(
+            "Values not added up",
+            "ops",
+            "Accepted events whose value is negative, no number, or without a currency; Meta has"
+            " them as they are. Only with CONVERSIONS_VALUE_CURRENCIES, else empty.",
+            Query(per_second("conversions_value_unusable_total", "reason"), "{{reason}}"),
+            size=(6, 8),
         ),
         figure(
             "Questions unanswered",
@@ -86,7 +95,7 @@ def quality() -> tuple[Panel, ...]:
             Query(in_range("conversions_quality_failures_total")),
             steps=((1, YELLOW),),
             decimals=0,
-            size=(6, 8),
+            size=(4, 8),
         ),
     )
 
