@@ -7,6 +7,8 @@ from typing import Any
 from consumer.model import Dropped, DropReason
 from consumer.user_data import Found, texts
 
+CLICK_FIELDS = ("clickIds", "clickIds.fbc", "clickIds.fbp", "clickIds.fbclid")
+
 
 def add_click_ids(found: Found, clicks: Any, fallback_ms: int | None) -> None:
     """``fbc`` and ``fbp`` as received, else ``fbc`` from the click id and the click's time."""

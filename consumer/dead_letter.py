@@ -114,6 +114,11 @@ def dead_letter(rejected: Rejected, *, failed_at_ms: int, brief: bool) -> DeadLe
     return DeadLetter(record.key, record.value, headers, failed_at_ms)
 
 
+def is_replayed(record: Record) -> bool:
+    """Whether a replay of a dead letter has written it."""
+    return bool(record.headers) and text_header(record, OwnHeader.REPLAYS.header) is not None
+
+
 def sent_before_ms(record: Record) -> int | None:
     """When a replayed record was first sent, if Meta may have counted it then: wall-clock
     milliseconds. None for every other record."""

@@ -25,6 +25,7 @@ from consumer.model import (
     Throttled,
     TopicPartition,
     Verdict,
+    oldest,
 )
 from consumer.outbox import Outbox
 from consumer.sharing import SLOW_SHARE, Sharing
@@ -267,6 +268,15 @@ class Deliveries:
         for destination, outbox in self.outboxes.items():
             events[destination] += outbox.events
         return events
+
+    def oldest_ms(self) -> dict[PixelId, int]:
+        """The time of the oldest event that each destination holds, of those that hold any."""
+        times: dict[PixelId, int | None] = dict(self._windows.oldest_ms())
+        for _, _, event in self._held:
+            times[event.destination] = oldest(times.get(event.destination), event.event_time_ms)
+        for destination, outbox in self.outboxes.items():
+            times[destination] = oldest(times.get(destination), outbox.oldest_ms())
+        return {each: time_ms for each, time_ms in times.items() if time_ms is not None}
 
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""

@@ -5,6 +5,7 @@ Keeps the valve. A tenure begins here in every room that remembers one, and ends
 
 from collections.abc import Callable, Collection
 
+from consumer.dead_letter import is_replayed
 from consumer.deliveries import Deliveries
 from consumer.flow import House, Limits, Spill
 from consumer.guard import Guard
@@ -142,7 +143,7 @@ class Inflow:
     def _take(self, items: list[Record | EndOfPartition], enter: Enter) -> None:
         now, now_ms = self._clock.now(), self._clock.now_ms()
         went_back: set[TopicPartition] = set()
-        records = 0
+        records = replayed = 0
         for item in items:
             if item.partition in went_back:
                 continue  # it will be read again
@@ -152,6 +153,7 @@ class Inflow:
             match self._ledger.open(item, now):
                 case Opening.OPENED:
                     records += 1
+                    replayed += is_replayed(item)
                     enter(item, now, now_ms)
                 case Opening.WENT_BACK:
                     # The topic was made anew or its offsets were reset.
@@ -162,6 +164,7 @@ class Inflow:
         if items:
             self._journal.kafka_answers()
             self._journal.metrics.records_read.inc(records)
+            self._journal.metrics.replayed_records_read.inc(replayed)
 
     def _read_again(self, partition: TopicPartition, offset: int) -> None:
         """A new tenure begins here. Whether the partition is paused does not change."""

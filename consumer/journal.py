@@ -15,7 +15,8 @@ from consumer.lags import Lags
 from consumer.leftover import Left
 from consumer.letter_box import Report
 from consumer.letter_trouble import trouble_of
-from consumer.metrics import NOBODY, Metrics
+from consumer.metric_labels import NOBODY
+from consumer.metrics import Metrics
 from consumer.model import (
     Accepted,
     Batch,
@@ -31,6 +32,7 @@ from consumer.model import (
     Prepared,
     Reason,
     Rejected,
+    Request,
     Retry,
     Suppressed,
     TopicPartition,
@@ -92,14 +94,20 @@ class Journal:
 
     def closed(self, batch: Batch) -> None:
         """A window closed."""
-        self.metrics.window_closed(batch)
+        self.metrics.requests.window_closed(batch)
         self.traces.closed(batch)
+
+    def submitted(self, request: Request, now_ms: int) -> None:
+        """A request is on its way to Meta."""
+        self.metrics.requests.submitted(request, now_ms)
 
     def answered(self, answer: Answer, settled: Sequence[Delivered | Rejected]) -> None:
         """Meta answered a request, or it was given up."""
         request, verdict = answer.request, answer.verdict
         destination = request.key.destination
-        self.metrics.answered(destination, verdict, answer.seconds)
+        self.metrics.requests.answered(
+            destination, verdict, seconds=answer.seconds, status=answer.status
+        )
         self.recent.answered(destination, verdict)
         if answer.bug is not None:
             self.metrics.bugs.inc()
@@ -234,7 +242,7 @@ class Journal:
     def prepared(self, event: Prepared) -> None:
         """An event is ready to be sent."""
         if event.dropped or event.warnings:
-            self.metrics.prepared(event)
+            self.metrics.events.prepared(event)
             if NEAR_MISS in event.warnings:
                 self._near_miss(event.event_name)
         if event.test_code and self.troubles.is_new("test", event.destination):
@@ -242,17 +250,21 @@ class Journal:
 
     def suppressed(self, event: Suppressed) -> None:
         """An event is withheld for want of consent."""
-        self.metrics.suppressed(event)
+        self.metrics.events.suppressed(event)
 
-    def delivered(self, delivered: Sequence[Delivered]) -> None:
-        """Events were accepted and settled."""
-        self.metrics.delivered(delivered)
+    def delivered(
+        self, delivered: Sequence[Delivered], *, waited: Sequence[float], now_ms: int
+    ) -> None:
+        """Events of one request were accepted and settled, ``waited`` seconds after each was
+        read."""
+        self.metrics.events.delivered(delivered, waited=waited, now_ms=now_ms)
+        self.metrics.values.delivered(delivered)
 
     def dead_lettered(self, written: Sequence[Rejected]) -> None:
         """Dead letters were acknowledged."""
         if not written:
             return
-        self.metrics.dead_lettered(written)
+        self.metrics.events.dead_lettered(written)
         self.traces.dead_lettered(written)
         for rejected in written:
             self.recent.dead_lettered(rejected.reason)

@@ -33,18 +33,19 @@ _READ_MAX = 4000
 
 
 class Posted(NamedTuple):
-    """What one POST came to: the verdict, what Meta says of its limits, and its warning, masked,
-    that our version of the Graph API nears its end."""
+    """What one POST came to: the verdict, what Meta says of its limits, its warning, masked, that
+    our version of the Graph API nears its end, and HTTP's status: None where nothing answered."""
 
     verdict: Verdict
     usage: tuple[Usage, ...] = ()
     version_warning: str | None = None
+    status: int | None = None
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) -> Posted:
     """Everything that an answer says; ``headers`` have lower-case names."""
     verdict = judge(status, headers, body, sent=sent)
-    return Posted(verdict, read_usage(headers), version_warning(headers))
+    return Posted(verdict, read_usage(headers), version_warning(headers), status)
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int) -> Verdict:

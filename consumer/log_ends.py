@@ -23,6 +23,7 @@ class LogEnds:
 
     def __init__(self, *, configuration: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
+        self.partitions: int | None = None  # how many the topic has, once that was told
         self.heard = False  # whether the group's coordinator has ever answered
         # A client of its own that never joins the group: the loop's client closes when it likes.
         own = without_membership(configuration)
@@ -68,6 +69,7 @@ class LogEnds:
             while not self._stopped.is_set():
                 self._pass_on_credentials(consumer)
                 self._newest = self._ask(consumer)
+                self.partitions = self._count(consumer) or self.partitions
                 self._changed.wait(EVERY_SECONDS)
                 self._changed.clear()
         finally:
@@ -77,6 +79,14 @@ class LogEnds:
         # Each time: to ask whether they are new would be a second thing that two threads share.
         if (credentials := self._credentials) is not None:
             consumer.set_sasl_credentials(*credentials)
+
+    def _count(self, consumer: Consumer) -> int:
+        """How many partitions the topic has; 0 when nobody says."""
+        try:
+            topics = consumer.list_topics(self._topic, timeout=ANSWER_SECONDS).topics
+        except KafkaException:
+            return 0
+        return len(topics[self._topic].partitions) if self._topic in topics else 0
 
     def _ask(self, consumer: Consumer) -> dict[TopicPartition, LogEnd]:
         watched = self._watched

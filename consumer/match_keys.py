@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple, TypeGuard
 
 from consumer import normalise, places
-from consumer.click_ids import add_click_ids
+from consumer.click_ids import CLICK_FIELDS, add_click_ids
 from consumer.hashing import TEXT_LENGTH_MAX, Outcome
 from consumer.model import Dropped, DropReason
 from consumer.network_address import client_ip
@@ -223,3 +223,13 @@ _CLEAR_KEYS: tuple[tuple[str, str, ReadClear], ...] = (
     ("ig_account_id", "igAccountId", _as_it_is),
     ("ig_sid", "igSid", _as_it_is),
 )
+
+META_KEYS = (*(key for key, *_ in _HASHED_KEYS), *(key for key, *_ in _CLEAR_KEYS), "fbc", "fbp")
+"""All that ``user_data`` may hold."""
+
+USER_FIELDS = (
+    *(field for _, field, *_ in _HASHED_KEYS),
+    *(field for _, field, _ in _CLEAR_KEYS),
+    *CLICK_FIELDS,
+)
+"""Our names of what is read; a field of further values goes by the name of its first."""

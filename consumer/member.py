@@ -81,7 +81,7 @@ class Member:
         self._app_secret = settings.rotating_secret("CONVERSIONS_APP_SECRET")
         traces = traces_from(settings, clock=self._clock, log=log)
         self._journal = Journal(metrics=self._metrics(settings), log=log, traces=traces)
-        self._journal.metrics.valued(settings.value_currencies)
+        self._journal.metrics.values.currencies = settings.value_currencies
         self._journal.metrics.configured(each.id for each in destinations)
         self._ledger = Ledger()
         self._deliveries = deliveries_from(settings, is_over=self._ledger.is_over)
@@ -204,6 +204,8 @@ class Member:
                 for outbox in self._deliveries.outboxes.values()
             }
         )
+        if self._log_ends.partitions is not None:
+            metrics.topic(self._settings.topic, self._log_ends.partitions)
         self._log_ends.watch(self._ledger.partitions)
         ends = self._log_ends.newest()
         if ends is not None:

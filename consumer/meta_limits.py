@@ -7,5 +7,8 @@ WEEK_MS = 7 * DAY_MS
 MARGIN_MS = 10 * 60 * 1000
 """A request must *arrive* inside Meta's limit, and retries take time."""
 
-AMBIGUOUS_MS_MAX = 47 * 3600 * 1000
-"""Meta drops a repeated event id for 48 h after its first receipt; an hour is left as a margin."""
+FORGOTTEN_MS = 48 * 3600 * 1000
+"""So long after its first receipt Meta drops a repeated event id."""
+
+AMBIGUOUS_MS_MAX = FORGOTTEN_MS - 3600 * 1000
+"""Until then something is sent again without a clear answer; an hour is left as a margin."""

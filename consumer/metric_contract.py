@@ -12,15 +12,11 @@ from typing import NamedTuple
 from consumer.amounts import UnusableValue
 from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
 from consumer.letter_trouble import LetterTrouble
+from consumer.match_keys import META_KEYS
+from consumer.metric_labels import CUSTOM, OTHER, CodeClass, code_labels
 from consumer.model import Closing, DropReason, HaltReason, PauseCause, Reason, RetryCause
 from consumer.patience import OutboxState
 from consumer.usage import UsageKind
-
-CUSTOM = "custom"
-"""The event name of all that are none of Meta's own."""
-OTHER = "other"
-NOBODY = "unknown"
-"""The destination of records that name none of ours."""
 
 
 class Kind(Enum):
@@ -49,15 +45,6 @@ class RequestOutcome(Enum):
     SPLIT = "split"
     THROTTLED = "throttled"
     HALTED = "halted"
-
-
-class CodeClass(Enum):
-    """The class of an answer's HTTP status; ``none`` when there was no answer."""
-
-    SUCCESS = "2xx"
-    CLIENT_ERROR = "4xx"
-    SERVER_ERROR = "5xx"
-    NONE = "none"
 
 
 class Label(NamedTuple):
@@ -100,7 +87,7 @@ def _values(closed: type[Enum]) -> tuple[str, ...]:
 DESTINATION = Label("destination", told="the pixel ids that are configured, and `other`")
 GUARDED = Label("destination", told="the pixel ids that are configured, `other` and `unknown`")
 EVENT_NAME = Label("event_name", (*STANDARD_EVENT_NAMES, CUSTOM))
-MATCH_KEY = Label("match_key", told="Meta's names in `user_data`")
+MATCH_KEY = Label("match_key", (*META_KEYS, OTHER))
 REASON = Label("reason", _values(Reason))
 TOPIC = Label("topic", told="CONVERSIONS_TOPIC")
 PARTITION = Label("partition", told="the partitions that this member owns")
@@ -127,7 +114,7 @@ EVENTS: tuple[Metric, ...] = (
         "conversions_event_delivery_seconds",
         HISTOGRAM,
         "seconds",
-        "From the reading of an event's record to Meta's acceptance",
+        "From the last reading of an event's record to Meta's acceptance",
         (DESTINATION,),
         DELIVERY_SECONDS,
         exemplar=True,
@@ -198,7 +185,7 @@ DATA_QUALITY: tuple[Metric, ...] = (
         "fields",
         "Optional fields, match keys among them, left out of an event that lives on",
         (
-            Label("field", told="the optional fields of the schema"),
+            Label("field", told="the fields of the schema, and `other`"),
             Label("reason", _values(DropReason)),
         ),
     ),
@@ -261,7 +248,7 @@ META: tuple[Metric, ...] = (
         COUNTER,
         "answers",
         "Errors in Meta's answers by code; other is every code that is not known here",
-        (Label("code", told="the codes of docs/errors.md, and `other`"),),
+        (Label("code", code_labels()),),
     ),
     Metric(
         "conversions_request_seconds",

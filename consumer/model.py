@@ -304,6 +304,11 @@ class Carried(NamedTuple):
         )
 
 
+def oldest(*times_ms: int | None) -> int | None:
+    """The earliest of these; None is none."""
+    return min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class MetaError:
     """What Meta said. ``title`` and ``message`` are Meta's words, already masked.
@@ -403,13 +408,17 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One POST: some events of one batch. ``request_id`` is ours, unique within the process;
-    ``isolating`` says that it is a trial of a batch that was refused."""
+    ``isolating`` says that it is a trial of a batch that was refused. ``maybe_delivered`` of its
+    events were in a request without a clear answer before, the first time at
+    ``first_sent_at_ms``."""
 
     request_id: str
     key: WindowKey
     batch_id: str
     events: tuple[Prepared, ...] = field(repr=False)
     isolating: bool
+    maybe_delivered: int = 0
+    first_sent_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from consumer.model import (
     Split,
     Throttled,
     Verdict,
+    oldest,
 )
 from consumer.parcel import Parcel, may_have_counted, tenures_of
 from consumer.parcel_queue import ParcelQueue
@@ -132,6 +133,12 @@ class Outbox:
             events=sum(len(parcel) for parcel in parcels),
             size_bytes=sum(parcel.carried.size_bytes for parcel in parcels),
             partitions=frozenset().union(*(parcel.carried.partitions for parcel in parcels)),
+        )
+
+    def oldest_ms(self) -> int | None:
+        """The time of the oldest event in here."""
+        return oldest(
+            *(each.oldest_ms() for each in (*self._in_flight.values(), *self._queue.parcels))
         )
 
     def give_back(self, gone: Callable[[Prepared], bool]) -> dict[Place, int]:
@@ -284,8 +291,16 @@ class Outbox:
         self._in_flight[request_id] = parcel
         self._sent_at[request_id] = now
         events = tuple(parcel.trial())
-        isolating = parcel.isolation is not None
-        return Request(request_id, parcel.key, parcel.batch_id, events, isolating)
+        again = sum(id(event) in parcel.ambiguous for event in events) if parcel.ambiguous else 0
+        return Request(
+            request_id=request_id,
+            key=parcel.key,
+            batch_id=parcel.batch_id,
+            events=events,
+            isolating=parcel.isolation is not None,
+            maybe_delivered=again,
+            first_sent_at_ms=parcel.first_sent_at_ms if again else None,
+        )
 
     def _accepted(
         self, parcel: Parcel, verdict: Accepted, now: float

@@ -5,7 +5,7 @@ There is one ``pump``: collect answers, move the outboxes on, serve the dead let
 settle. The loop's turn, the revoke callback and the shutdown all call it, and it never reads.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -106,6 +106,7 @@ class Pipeline:
             every_seconds=timing.commit_seconds,
         )
         self._end_at = float("inf")
+        journal.metrics.limits(records=limits.in_flight_events, size_bytes=limits.in_flight_bytes)
         self.heartbeat = clock.now()
 
     @property
@@ -250,6 +251,7 @@ class Pipeline:
             self._journal.closed(batch)
         for request in step.requests:
             self._outgoing.submit(request)
+            self._journal.submitted(request, now_ms)
         self._rejections.reject(step.rejected, now_ms)
         for outbox in self._deliveries.outboxes.values():
             # One answer may change what many do, and some pauses end by time alone.
@@ -265,9 +267,18 @@ class Pipeline:
         self._journal.answered(answer, settled)
         # Of the others' states is told once a turn: with many of them to ask is work.
         self._journal.destination_state(self._deliveries.outboxes[destination])
-        delivered = [settlement for settlement in settled if isinstance(settlement, Delivered)]
-        self._journal.delivered([d for d in delivered if self._ledger.settle(d.event.record)])
+        self._delivered([s for s in settled if isinstance(s, Delivered)], now, now_ms)
         self._rejections.reject([s for s in settled if isinstance(s, Rejected)], now_ms)
+
+    def _delivered(self, delivered: Sequence[Delivered], now: float, now_ms: int) -> None:
+        ours: list[Delivered] = []
+        waited: list[float] = []
+        for one in delivered:
+            opened_at = self._ledger.opened_at(one.event.record)
+            if self._ledger.settle(one.event.record):
+                ours.append(one)
+                waited.append(now if opened_at is None else now - opened_at)
+        self._journal.delivered(ours, waited=waited, now_ms=now_ms)
 
     def _schema_news(self, fetched: Fetched, now: float, now_ms: int) -> None:
         if fetched.known is None:
@@ -283,10 +294,12 @@ class Pipeline:
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
         self._rejections.gauges()
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
+        self._journal.metrics.pending(self._deliveries.in_hand(), self._deliveries.oldest_ms())
         self._journal.metrics.flow(
             records=self._ledger.open_records,
             size_bytes=self._ledger.open_bytes,
             requests=self._deliveries.requests_out,
+            uncommitted=self._ledger.uncommitted_records,
             assigned=len(self._ledger.partitions),
             paused=self._inflow.paused,
         )

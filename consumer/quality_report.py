@@ -18,7 +18,7 @@ from consumer.destination_files import destinations_from, tokens_from
 from consumer.destinations import DestinationsError
 from consumer.event_names import STANDARD_EVENT_NAMES
 from consumer.match_key_coverage import coverage_of, group_json
-from consumer.metrics import CUSTOM
+from consumer.metric_labels import CUSTOM
 from consumer.model import PixelId
 from consumer.pixel_figures import PixelFigures, of_each
 from consumer.pixel_stats import hours_before

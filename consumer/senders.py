@@ -21,8 +21,8 @@ Post = Callable[[Request], Posted]
 class Answer(NamedTuple):
     """A judged answer; ``seconds`` is how long the request took.
 
-    ``bug`` names the kind of an exception that posting should never have raised; ``usage`` and
-    ``version_warning`` are those of ``judge.Posted``.
+    ``bug`` names the kind of an exception that posting should never have raised; ``usage``,
+    ``version_warning`` and ``status`` are those of ``judge.Posted``.
     """
 
     request: Request
@@ -31,6 +31,7 @@ class Answer(NamedTuple):
     bug: str | None
     usage: tuple[Usage, ...] = ()
     version_warning: str | None = None
+    status: int | None = None
 
 
 class Senders:
@@ -118,6 +119,8 @@ class Senders:
             except Exception as error:  # a bug in posting must not lose the request with its thread
                 posted = Posted(Retry(RetryCause.UNREADABLE_ANSWER, None, reached_meta=True))
                 bug = type(error).__name__
-            verdict, usage, version_warning = posted
+            verdict, usage, version_warning, status = posted
             seconds = monotonic() - started_at
-            self._answers.put(Answer(request, verdict, seconds, bug, usage, version_warning))
+            self._answers.put(
+                Answer(request, verdict, seconds, bug, usage, version_warning, status)
+            )

@@ -85,6 +85,11 @@ class Ledger:
         return self._open_bytes
 
     @property
+    def uncommitted_records(self) -> int:
+        """Records settled above the committed offsets, gaps counted as records."""
+        return sum(tenure.uncommitted() for tenure in self._tenures.values())
+
+    @property
     def partitions(self) -> list[TopicPartition]:
         """The partitions of live tenures."""
         return list(self._tenures)
@@ -114,6 +119,13 @@ class Ledger:
         """Whether this record was read in the live tenure, and has met no fate yet."""
         tenure = self._tenures.get(partition)
         return tenure is not None and offset in tenure.open
+
+    def opened_at(self, record: Record) -> float | None:
+        """When this open record was read, in the caller's seconds; None if its tenure is over."""
+        tenure = self._tenures.get(record.partition)
+        if tenure is None or tenure.number != record.tenure:
+            return None
+        return tenure.open[record.offset].opened_at
 
     def is_over(self, number: int) -> bool:
         """Whether this tenure has ended."""

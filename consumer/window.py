@@ -18,6 +18,7 @@ from consumer.model import (
     Prepared,
     TopicPartition,
     WindowKey,
+    oldest,
 )
 
 BYTES_PER_REQUEST = 512
@@ -32,6 +33,7 @@ class _Window:
     events: list[Prepared] = field(default_factory=list)
     size_bytes: int = BYTES_PER_REQUEST
     counted: Carried = NOTHING
+    oldest_ms: int | None = None  # of what is counted
 
     def carried(self) -> Carried:
         """What it holds. Asked for at every turn of a destination in trouble: only what came since
@@ -39,7 +41,13 @@ class _Window:
         new = self.events[self.counted.events :]
         if new:
             self.counted = self.counted.plus(Carried.of(new))
+            self.oldest_ms = oldest(self.oldest_ms, *(event.event_time_ms for event in new))
         return self.counted
+
+    def oldest(self) -> int | None:
+        """The time of its oldest event."""
+        self.carried()
+        return self.oldest_ms
 
 
 class Windows:
@@ -70,6 +78,15 @@ class Windows:
         for key, window in self._open.items():
             events[key.destination] += len(window.events)
         return events
+
+    def oldest_ms(self) -> dict[PixelId, int]:
+        """The time of the oldest event that waits for each destination."""
+        times: dict[PixelId, int] = {}
+        for key, window in self._open.items():
+            found = oldest(times.get(key.destination), window.oldest())
+            assert found is not None, "no window is empty"
+            times[key.destination] = found
+        return times
 
     def carried(self, destination: PixelId) -> Carried:
         """What the open windows of one destination hold."""
@@ -129,7 +146,7 @@ class Windows:
             if len(kept) == len(window.events):
                 continue
             if kept:
-                window.events, window.counted = kept, NOTHING
+                window.events, window.counted, window.oldest_ms = kept, NOTHING, None
                 window.size_bytes = BYTES_PER_REQUEST + sum(len(e.body) + 1 for e in kept)
             else:
                 del self._open[key]

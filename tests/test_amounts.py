@@ -124,11 +124,11 @@ class House:
     def __init__(self, *currencies: str) -> None:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(registry=self.registry, version="0", graph_version="v0")
-        self.metrics.valued(currencies)
+        self.metrics.values.currencies = currencies
         self.metrics.configured([SHOP])
 
     def delivered(self, *events: Prepared) -> None:
-        self.metrics.delivered([Delivered(event, None) for event in events])
+        self.metrics.values.delivered([Delivered(event, None) for event in events])
 
     def total(self, event_name: str, currency: str, destination: str = SHOP) -> float | None:
         labels = {"destination": destination, "event_name": event_name, "currency": currency}

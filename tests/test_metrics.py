@@ -1,17 +1,26 @@
 """Metrics: declared once, at zero from the start, labels from closed sets, nobody's data."""
 
 import platform
+import random
 import re
+from dataclasses import replace
 from itertools import product
 
 import confluent_kafka
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumer.event_names import STANDARD_EVENT_NAMES
-from consumer.metrics import Metrics, Outcome
+from consumer.guard import Alarm
+from consumer.match_keys import META_KEYS
+from consumer.metric_contract import Outcome, metric_named
+from consumer.metric_labels import code_labels, droppable
+from consumer.metric_series import TalliedHistogram
+from consumer.metrics import Metrics
 from consumer.model import (
     Accepted,
     Batch,
@@ -30,6 +39,7 @@ from consumer.model import (
     Record,
     Refused,
     Rejected,
+    Request,
     Retry,
     RetryCause,
     Split,
@@ -39,6 +49,7 @@ from consumer.model import (
     Verdict,
     WindowKey,
 )
+from consumer.patience import OutboxState
 from consumer.quality import read_quality
 from consumer.usage import UsageKind
 
@@ -57,6 +68,26 @@ VERDICTS: dict[str, Verdict] = {
 }
 
 
+STATUSES: dict[str, int | None] = {
+    "accepted": 200,
+    "incomplete": 200,
+    "refused": 400,
+    "retry": None,
+    "split": 413,
+    "throttled": 429,
+    "halted": 401,
+}
+CLASSES = {
+    "accepted": "2xx",
+    "incomplete": "2xx",
+    "refused": "4xx",
+    "retry": "none",
+    "split": "4xx",
+    "throttled": "4xx",
+    "halted": "4xx",
+}
+
+
 class House:
     """Metrics on a registry of their own, and how to look at them."""
 
@@ -64,6 +95,16 @@ class House:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(registry=self.registry, version="1.2.3", graph_version="v26.0")
         self.metrics.configured(destinations)
+
+    def delivered(
+        self, *events: Prepared, waited: float = 0.0, now_ms: int = 0, trace_id: str | None = None
+    ) -> None:
+        """One request's events are accepted, each so long after it was read."""
+        found = [Delivered(event, trace_id) for event in events]
+        self.metrics.events.delivered(found, waited=[waited] * len(found), now_ms=now_ms)
+
+    def openmetrics(self) -> str:
+        return openmetrics(self.registry).decode()  # type: ignore[no-any-return, no-untyped-call]
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"conversions_{name}", labels)
@@ -119,8 +160,12 @@ def test_counters_of_configured_destinations_stand_at_zero() -> None:
         labels = {"event_name": name, "outcome": "accepted"}
         assert house.value("events_total", destination=destination, **labels) == 0
     for destination, verdict in product((ONE, TWO), VERDICTS):
-        assert house.value("requests_total", destination=destination, outcome=verdict) == 0
+        labels = {"outcome": verdict, "code_class": CLASSES[verdict]}
+        assert house.value("requests_total", destination=destination, **labels) == 0
         assert house.value("request_seconds_count", destination=destination) == 0
+        assert house.value("event_delivery_seconds_count", destination=destination) == 0
+        assert house.value("isolation_requests_total", destination=destination) == 0
+        assert house.value("events_resent_late_total", destination=destination) == 0
         assert house.value("test_events_total", destination=destination) == 0
     for label, reason in product((str(ONE), str(TWO), "other"), Reason):
         assert house.value("dead_letters_total", destination=label, reason=reason.value) == 0
@@ -131,6 +176,10 @@ def test_counters_without_a_destination_stand_at_zero() -> None:
 
     closed: dict[str, tuple[str, list[str]]] = {
         "retries_total": ("cause", [each.value for each in RetryCause]),
+        "meta_errors_total": (
+            "code",
+            ["100", "190", "200-299", "80000-80014", "negative", "other"],
+        ),
         "windows_closed_total": ("closed_by", [each.value for each in Closing]),
         "paused_partitions": ("cause", [each.value for each in PauseCause]),
         "kafka_rebalances_total": ("kind", ["assigned", "revoked", "lost"]),
@@ -152,6 +201,9 @@ def test_counters_without_a_destination_stand_at_zero() -> None:
         "schema_fetch_failures_total",
         "internal_errors_total",
         "batch_events_count",
+        "event_age_seconds_count",
+        "replayed_records_read_total",
+        "uncommitted_records",
     ):
         assert house.value(name) == 0
 
@@ -171,11 +223,11 @@ def test_a_gauge_exists_only_once_its_value_is_known_and_goes_with_it() -> None:
     assert house.value("poll_loop_timestamp_seconds") == 1.5
 
     house.metrics.lag({first: 3})
-    house.metrics.destination_states({ONE: ("open", "")})
+    house.metrics.destination_states({ONE: ("ready", "")})
     assert house.value("kafka_lag_records", topic="events", partition="0") == 3
     assert house.value("kafka_lag_records", topic="events", partition="1") is None
     assert house.value("destination_state", state="halted", **state) is None
-    assert house.value("destination_state", destination=ONE, state="open", reason="") == 1
+    assert house.value("destination_state", destination=ONE, state="ready", reason="") == 1
 
 
 @pytest.mark.parametrize(
@@ -222,7 +274,9 @@ def test_names_follow_the_rules_and_every_metric_is_explained() -> None:
     for family in families:
         assert re.fullmatch("conversions_[a-z_]+", family.name)
         assert len(family.documentation) > 10
-        assert not family.name.endswith(("_ms", "_created", "_age_seconds"))
+        assert not family.name.endswith(("_ms", "_created"))
+        # A gauge of an age stands still when nobody sets it.
+        assert family.type == "histogram" or not family.name.endswith("_age_seconds")
         # Shares of our own counts are recording rules; what Meta tells as one is no count of ours.
         assert not family.name.endswith("_ratio") or "_meta_" in family.name
         assert family.type != "unknown"
@@ -250,12 +304,10 @@ def test_a_fate_is_counted_by_destination_name_and_outcome() -> None:
     house = House(ONE, TWO)
     event = prepared(event_name="Lead", match_keys=("em", "ph"))
 
-    house.metrics.delivered([Delivered(event, "A1"), Delivered(event, "A1")])
-    house.metrics.delivered(
-        [Delivered(prepared(destination=TWO, event_name="Purchase", match_keys=("em",)), None)]
-    )
-    house.metrics.dead_lettered([dead(ONE, "Lead", Reason.EXPIRED)])
-    house.metrics.suppressed(Suppressed(event.record, TWO, "Lead"))
+    house.delivered(event, event)
+    house.delivered(prepared(destination=TWO, event_name="Purchase", match_keys=("em",)))
+    house.metrics.events.dead_lettered([dead(ONE, "Lead", Reason.EXPIRED)])
+    house.metrics.events.suppressed(Suppressed(event.record, TWO, "Lead"))
 
     def fate(destination: PixelId, name: str, outcome: str) -> float | None:
         return house.value(
@@ -276,10 +328,11 @@ def test_a_fate_is_counted_by_destination_name_and_outcome() -> None:
 def test_each_verdict_is_counted_under_its_name(outcome: str) -> None:
     house = House(ONE)
 
-    house.metrics.answered(ONE, VERDICTS[outcome], 0.3)
+    house.metrics.requests.answered(ONE, VERDICTS[outcome], seconds=0.3, status=STATUSES[outcome])
 
     counts = {
-        each: house.value("requests_total", destination=ONE, outcome=each) for each in VERDICTS
+        each: house.value("requests_total", destination=ONE, outcome=each, code_class=CLASSES[each])
+        for each in VERDICTS
     }
     assert counts == {each: float(each == outcome) for each in VERDICTS}
     assert house.value("request_seconds_sum", destination=ONE) == 0.3
@@ -291,7 +344,8 @@ def test_a_window_is_counted_by_what_closed_it_and_by_its_size(closing: Closing)
     house = House(ONE)
     key = WindowKey(ONE, None, False, None)
 
-    house.metrics.window_closed(Batch(key, "b1", (prepared(), prepared()), closing, 0.0))
+    batch = Batch(key, "b1", (prepared(), prepared()), closing, 0.0)
+    house.metrics.requests.window_closed(batch)
 
     assert house.value("windows_closed_total", closed_by=closing.value) == 1
     assert house.value("batch_events_sum") == 2
@@ -303,8 +357,8 @@ def test_what_an_event_lacks_is_counted() -> None:
         dropped=(Dropped("phone", DropReason.MALFORMED),), warnings=("missing_source_url",)
     )
 
-    house.metrics.prepared(event)
-    house.metrics.prepared(prepared())
+    house.metrics.events.prepared(event)
+    house.metrics.events.prepared(prepared())
     house.metrics.dead_letter_failed("too_large")
     house.metrics.dead_letters(waiting=3, failing="_MSG_TIMED_OUT", failing_since_ms=1_500)
     since = "dead_letters_failing_since_timestamp_seconds"
@@ -323,7 +377,9 @@ def test_how_full_the_house_is_replaces_what_was_before() -> None:
     first, second = TopicPartition("events", 0), TopicPartition("events", 1)
 
     def flow(paused: dict[TopicPartition, PauseCause]) -> None:
-        house.metrics.flow(records=3, size_bytes=900, requests=2, assigned=4, paused=paused)
+        house.metrics.flow(
+            records=3, size_bytes=900, requests=2, uncommitted=7, assigned=4, paused=paused
+        )
 
     flow({first: PauseCause.SCHEMA, second: PauseCause.SCHEMA})
     assert house.value("paused_partitions", cause="schema") == 2
@@ -334,6 +390,7 @@ def test_how_full_the_house_is_replaces_what_was_before() -> None:
     assert house.value("in_flight_records") == 3
     assert house.value("in_flight_bytes") == 900
     assert house.value("requests_in_flight") == 2
+    assert house.value("uncommitted_records") == 7
     assert house.value("kafka_assigned_partitions") == 4
 
 
@@ -341,10 +398,10 @@ def test_dead_letters_are_counted_in_one_go_each_with_its_own() -> None:
     house = House(ONE, TWO)
     expired = dead(ONE, "Lead", Reason.EXPIRED)
 
-    house.metrics.dead_lettered(
+    house.metrics.events.dead_lettered(
         [expired, dead(ONE, "Lead", Reason.NOT_RECEIVED), dead(TWO, "Lead", Reason.EXPIRED)]
     )
-    house.metrics.dead_lettered([expired, expired])
+    house.metrics.events.dead_lettered([expired, expired])
 
     def count(destination: PixelId, reason: str) -> float | None:
         return house.value("dead_letters_total", destination=destination, reason=reason)
@@ -361,10 +418,10 @@ def test_dead_letters_are_counted_in_one_go_each_with_its_own() -> None:
 def test_a_name_of_the_publishers_own_is_custom_and_a_stranger_is_other() -> None:
     house = House(ONE)
 
-    house.metrics.delivered([Delivered(prepared(event_name="jane.canary@example.com"), None)])
+    house.delivered(prepared(event_name="jane.canary@example.com"))
     stranger = dead(STRANGER, "jane.canary@example.com", Reason.UNKNOWN_DESTINATION)
-    house.metrics.dead_lettered([stranger, dead(None, None, Reason.UNDECODABLE)])
-    house.metrics.answered(STRANGER, VERDICTS["accepted"], 0.1)
+    house.metrics.events.dead_lettered([stranger, dead(None, None, Reason.UNDECODABLE)])
+    house.metrics.requests.answered(STRANGER, VERDICTS["accepted"], seconds=0.1, status=200)
 
     assert "canary" not in generate_latest(house.registry).decode()
     assert (
@@ -373,32 +430,69 @@ def test_a_name_of_the_publishers_own_is_custom_and_a_stranger_is_other() -> Non
     labels = {"event_name": "custom", "outcome": "dead_lettered"}
     assert house.value("events_total", destination="other", **labels) == 2
     assert house.value("dead_letters_total", destination="other", reason="undecodable") == 1
-    assert house.value("requests_total", destination="other", outcome="accepted") == 1
+    assert (
+        house.value("requests_total", destination="other", outcome="accepted", code_class="2xx")
+        == 1
+    )
 
 
 def test_ten_destinations_stay_below_three_thousand_series() -> None:
     destinations = [PixelId(str(number)) for number in range(10)]
     house = House(*destinations)
-    keys = tuple(f"key_{number}" for number in range(24))
-    for destination, name in product(destinations, (*STANDARD_EVENT_NAMES, "my own")):
-        house.metrics.delivered(
-            [Delivered(prepared(destination=destination, event_name=name, match_keys=keys), None)]
-        )
-        house.metrics.dead_lettered([dead(destination, name, Reason.EXPIRED)])
-    house.metrics.lag({TopicPartition("events", number): 1 for number in range(50)})
-    known = ("email", "phone", "external_id", "ip_address", "user_agent", "fbc", "fbp", "city")
-    feedback = [{"identifier": key, "coverage": {"percentage": 1}} for key in (*known, *keys)]
-    quality = {"composite_score": 5, "match_key_feedback": feedback}
-    web = [
-        {"event_name": name, "event_match_quality": quality}
-        for name in (*STANDARD_EVENT_NAMES, "one", "two")
-    ]
-    answer = {"web": web}
-    house.metrics.quality(
-        event for destination in destinations for event in read_quality(destination, answer) or ()
-    )
+    chance = random.Random(8)
 
-    assert len(house.series()) <= 3000
+    fill(house, destinations, chance)
+    series = house.series()
+
+    assert len(series) <= 3000
+    assert not [each for each in series if "canary" in each]
+    fill(house, destinations, chance)
+    assert len(house.series()) - len(series) <= 100, "there are no more of them to come"
+
+
+def fill(house: House, destinations: list[PixelId], chance: random.Random) -> None:
+    """10,000 of everything that publishers and Meta choose: names, pixels, keys, codes, fields."""
+    metrics, reasons = house.metrics, list(Reason)
+    for number in range(10_000):
+        pixel = chance.choice([*destinations, PixelId(f"canary-{number}")])
+        name = chance.choice([*STANDARD_EVENT_NAMES, f"canary-{number}"])
+        keys = (*chance.sample(META_KEYS, 3), f"canary-{number}")
+        house.delivered(
+            prepared(destination=pixel, event_name=name, match_keys=keys),
+            waited=chance.expovariate(0.1),
+            now_ms=chance.randrange(9 * 86_400_000),
+            trace_id=f"canary-{number}",
+        )
+        metrics.events.dead_lettered([dead(pixel, name, chance.choice(reasons))])
+        metrics.events.suppressed(Suppressed(RECORD, pixel, name))
+        field = chance.choice([*(name for name, _ in droppable()), f"canary-{number}"])
+        dropped = Dropped(field, chance.choice(list(DropReason)))
+        metrics.events.prepared(prepared(dropped=(dropped,)))
+        error = MetaError(http_status=400, code=chance.randrange(-1000, 100_000))
+        verdict = chance.choice(
+            [*VERDICTS.values(), Refused(error), Halted(HaltReason.TOKEN, error)]
+        )
+        # What Meta says by code comes with the status that belongs to it; by chance with another.
+        outcome = next(each for each, of in VERDICTS.items() if type(of) is type(verdict))
+        metrics.requests.answered(pixel, verdict, seconds=1.0, status=STATUSES[outcome])
+    for status, verdict in product((200, 302, 400, 500, None), VERDICTS.values()):
+        metrics.requests.answered(destinations[0], verdict, seconds=1.0, status=status)
+    states = {pixel: (OutboxState.HALTED.value, "token") for pixel in destinations}
+    metrics.destination_states(states)
+    everybody = dict.fromkeys(destinations, 1)
+    metrics.pending(everybody, everybody)
+    metrics.meta_usage({(pixel, kind): 0.5 for pixel in destinations for kind in UsageKind})
+    metrics.guard([Alarm(pixel, reasons[0]) for pixel in destinations], everybody)
+    metrics.lag({TopicPartition("events", number): 1 for number in range(100)})
+    metrics.topic("events", 100)
+    metrics.limits(records=1, size_bytes=1)
+    known = ("email", "phone", "external_id", "ip_address", "user_agent", "fbc", "fbp", "city")
+    feedback = [{"identifier": key, "coverage": {"percentage": 1}} for key in (*known, "new")]
+    quality = {"composite_score": 5, "match_key_feedback": feedback}
+    names = (*STANDARD_EVENT_NAMES, "one", "two")
+    web = [{"event_name": name, "event_match_quality": quality} for name in names]
+    rows = (read_quality(pixel, {"web": web}) or () for pixel in destinations)
+    metrics.quality(event for events in rows for event in events)
 
 
 def test_the_standard_names_are_metas_and_each_once() -> None:
@@ -425,7 +519,215 @@ def test_accepted_events_with_a_test_code_are_counted_apart() -> None:
     house = House(ONE, TWO)
     marked, live = prepared(test_code="TEST1"), prepared()
 
-    house.metrics.delivered([Delivered(each, None) for each in (marked, live, marked)])
+    house.delivered(marked, marked)
+    house.delivered(live)
 
     assert house.value("test_events_total", destination=ONE) == 2
     assert house.value("test_events_total", destination=TWO) == 0
+
+
+# --- deliveries, requests and what waits --------------------------------------------------------
+
+
+def test_delivery_and_age_are_tallied_into_their_buckets() -> None:
+    house = House(ONE)
+    event = prepared()
+
+    house.delivered(event, event, waited=0.5, now_ms=3_600_000)
+    house.delivered(event, waited=4000.0, now_ms=-5)
+
+    def delivered_within(bound: str) -> float | None:
+        return house.value("event_delivery_seconds_bucket", destination=ONE, le=bound)
+
+    assert [delivered_within(le) for le in ("0.1", "0.5", "3600.0", "+Inf")] == [0, 2, 2, 3]
+    assert house.value("event_delivery_seconds_sum", destination=ONE) == 4001
+    assert house.value("event_delivery_seconds_count", destination=ONE) == 3
+    ages = [house.value("event_age_seconds_bucket", le=le) for le in ("1.0", "900.0", "3600.0")]
+    assert ages == [1, 1, 3], "a time in the future is no age below zero"
+    assert house.value("event_age_seconds_sum") == 7200
+
+
+def test_nothing_delivered_counts_nothing() -> None:
+    house = House(ONE)
+
+    house.delivered()
+
+    assert house.value("event_age_seconds_count") == 0
+
+
+@given(st.lists(st.lists(st.floats(0, 1e6), max_size=30), max_size=5))
+def test_a_tallied_histogram_is_what_the_clients_own_would_be(batches: list[list[float]]) -> None:
+    metric = metric_named("conversions_event_age_seconds")
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    tallied = TalliedHistogram(metric, ours)
+    plain = Histogram(metric.name, metric.help, buckets=metric.buckets, registry=theirs)
+
+    for batch in batches:
+        tallied.add(batch)
+        for value in batch:
+            plain.observe(value)
+
+    def samples(registry: CollectorRegistry) -> list[str]:
+        lines = generate_latest(registry).decode().splitlines()
+        return sorted(line for line in lines if "_sum" not in line and "_created" not in line)
+
+    assert samples(ours) == samples(theirs)
+    name = f"{metric.name}_sum"
+    assert ours.get_sample_value(name) == pytest.approx(theirs.get_sample_value(name))
+
+
+def test_what_answers_carry_a_trace_id_for_is_shown_on_openmetrics_alone() -> None:
+    house = House(ONE)
+    error = MetaError(http_status=400, code=100, trace_id="Refused-1_a")
+    letter = replace(dead(ONE, "Lead", Reason.REFUSED_BY_META), error=error)
+
+    house.delivered(prepared(), waited=2.0, now_ms=7000, trace_id="Accepted-1")
+    house.metrics.requests.answered(ONE, Refused(error), seconds=0.3, status=400)
+    house.metrics.requests.answered(ONE, Accepted(trace_id="Accepted-1"), seconds=3.0, status=200)
+    house.metrics.events.dead_lettered([letter])
+
+    shown = [line for line in house.openmetrics().splitlines() if " # {" in line]
+    found = {
+        (line.partition("{")[0], line.partition(' # {fbtrace_id="')[2].partition('"')[0])
+        for line in shown
+    }
+    assert found == {
+        ("conversions_event_delivery_seconds_bucket", "Accepted-1"),
+        ("conversions_event_age_seconds_bucket", "Accepted-1"),
+        ("conversions_request_seconds_bucket", "Refused-1_a"),
+        ("conversions_request_seconds_bucket", "Accepted-1"),
+        ("conversions_dead_letters_total", "Refused-1_a"),
+    }
+    delivery = next(line for line in shown if "delivery" in line)
+    assert 'le="2.5"' in delivery
+    assert "} 2.0 " in delivery
+    assert "fbtrace_id" not in generate_latest(house.registry).decode()
+
+
+@pytest.mark.parametrize("trace_id", ["", "a" * 65, "jane@example.com", 'a"b', "a b", "ä", None])
+def test_what_is_no_trace_id_is_no_exemplar(trace_id: str | None) -> None:
+    house = House(ONE)
+
+    house.delivered(prepared(), trace_id=trace_id)
+
+    assert " # {" not in house.openmetrics()
+    assert house.value("event_age_seconds_count") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        (100, "100"),
+        (190, "190"),
+        (200, "200-299"),
+        (299, "200-299"),
+        (300, "other"),
+        (80004, "80000-80014"),
+        (-3, "negative"),
+        (424242, "other"),
+    ],
+)
+def test_an_error_of_metas_is_counted_by_its_code(code: int, label: str) -> None:
+    house = House(ONE)
+
+    halted = Halted(HaltReason.UNKNOWN_ERROR, MetaError(http_status=400, code=code))
+    house.metrics.requests.answered(ONE, halted, seconds=0.1, status=400)
+    house.metrics.requests.answered(ONE, VERDICTS["retry"], seconds=0.1, status=None)
+
+    found = {each for each in code_labels() if house.value("meta_errors_total", code=each)}
+    assert found == {label}
+
+
+@pytest.mark.parametrize(
+    ("status", "label"),
+    [
+        (200, "2xx"),
+        (302, "3xx"),
+        (400, "4xx"),
+        (499, "4xx"),
+        (503, "5xx"),
+        (999, "5xx"),
+        (None, "none"),
+    ],
+)
+def test_a_request_is_counted_by_the_class_of_its_status(status: int | None, label: str) -> None:
+    house = House(ONE)
+
+    house.metrics.requests.answered(ONE, VERDICTS["halted"], seconds=0.1, status=status)
+
+    counts = {"destination": ONE, "outcome": "halted", "code_class": label}
+    assert house.value("requests_total", **counts) == 1
+
+
+def test_what_is_sent_again_later_than_meta_remembers_is_counted() -> None:
+    house = House(ONE)
+    events = (prepared(), prepared(), prepared())
+    request = Request("r", WindowKey(ONE, None, False, None), "b", events, False)
+    again = replace(request, maybe_delivered=2, first_sent_at_ms=1000)
+
+    house.metrics.requests.submitted(request, 10**12)
+    house.metrics.requests.submitted(again, 1000 + 48 * 3_600_000)
+    assert house.value("events_resent_late_total", destination=ONE) == 0
+    house.metrics.requests.submitted(again, 1001 + 48 * 3_600_000)
+
+    assert house.value("events_resent_late_total", destination=ONE) == 2
+    assert house.value("isolation_requests_total", destination=ONE) == 0
+    house.metrics.requests.submitted(replace(request, isolating=True), 0)
+    assert house.value("isolation_requests_total", destination=ONE) == 1
+
+
+def test_what_waits_for_nobody_has_no_oldest_event() -> None:
+    house = House(ONE, TWO)
+
+    house.metrics.pending({ONE: 3, STRANGER: 1}, {ONE: 1500, STRANGER: 1})
+
+    assert house.value("pending_events", destination=ONE) == 3
+    assert house.value("pending_events", destination=TWO) == 0
+    oldest = "oldest_pending_event_timestamp_seconds"
+    assert house.value(oldest, destination=ONE) == 1.5
+    assert house.value(oldest, destination=TWO) is None
+    assert not any(STRANGER in series for series in house.series())
+
+
+def test_a_destination_that_is_gone_keeps_its_counts_and_loses_its_gauges() -> None:
+    house = House(ONE, TWO)
+    house.delivered(prepared(destination=TWO))
+
+    house.metrics.configured([ONE])
+    house.metrics.pending({ONE: 1, TWO: 1}, {ONE: 1, TWO: 1})
+    house.metrics.destination_states({TWO: ("halted", "token")})
+    house.metrics.meta_usage({(TWO, UsageKind.APP): 0.5})
+
+    labels = {"event_name": "Lead", "outcome": "accepted"}
+    assert house.value("events_total", destination=TWO, **labels) == 1
+    gauges = ("pending_event", "destination_state", "meta_usage")
+    left = [each for each in house.series() if any(name in each for name in gauges)]
+    assert len(left) == 3
+    assert not any(f'destination="{TWO}"' in each for each in left)
+
+
+def test_limits_and_the_topics_partitions_appear_once_they_are_known() -> None:
+    house = House()
+    names = ("in_flight_records_limit", "in_flight_bytes_limit")
+    assert [house.value(name) for name in names] == [None, None]
+    assert house.value("kafka_topic_partitions", topic="events") is None
+
+    house.metrics.limits(records=5, size_bytes=7)
+    house.metrics.topic("events", 12)
+
+    assert [house.value(name) for name in names] == [5, 7]
+    assert house.value("kafka_topic_partitions", topic="events") == 12
+
+
+def test_a_field_that_the_schema_does_not_have_is_other() -> None:
+    house = House(ONE)
+    fields = ("email", "attribution.visitTime", "items.price", "canary@example.com")
+
+    house.metrics.events.prepared(
+        prepared(dropped=tuple(Dropped(each, DropReason.MALFORMED) for each in fields))
+    )
+
+    def dropped(field: str) -> float | None:
+        return house.value("dropped_fields_total", field=field, reason="malformed")
+
+    assert [dropped(each) for each in (*fields[:3], "other")] == [1, 1, 1, 1]

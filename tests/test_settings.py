@@ -65,6 +65,8 @@ def test_every_default_is_what_the_documentation_promises() -> None:
         "guard_events": 1000,
         "guard_pauses": False,
         "quality_refresh_seconds": 0.0,
+        "token_check_seconds": 3600.0,
+        "value_currencies": (),
         "metrics_host": "127.0.0.1",
         "metrics_port": 9108,
         "log_level": "info",

@@ -228,12 +228,12 @@ class FakeMeta:
         return not all(map(body.get, needed)) or too_old or early or self.is_bad(event)
 
     def _answered(self, out: _Out) -> Answer:
-        verdict, usage, version_warning = out.posted
+        verdict, usage, version_warning, status = out.posted
         if isinstance(verdict, Accepted):
             self.accepted.update(map(place, out.request.events))
             self._told.update((place(e), e.record.tenure) for e in out.request.events)
         seconds = self._clock.now() - out.sent_at
-        return Answer(out.request, verdict, seconds, None, usage, version_warning)
+        return Answer(out.request, verdict, seconds, None, usage, version_warning, status)
 
 
 def place(event: Prepared) -> Place:
