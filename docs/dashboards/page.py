@@ -192,7 +192,6 @@ def _labelled(name: str, label: str, description: str, query: str, *, several: b
         if several
         else {"text": "conversions-consumer", "value": "conversions-consumer"},
         "datasource": DATA_SOURCE,
-        "definition": query,
         "description": description,
         "hide": 0,
         "includeAll": several,

@@ -12,11 +12,12 @@ from typing import Any
 
 from tests.integration import Running
 from tests.integration.events import good_event, mixed
-from tests.integration.world import World, metrics_port
+from tests.integration.world import TOKEN, World, metrics_port
 
 WELL, THROTTLED, HALTED, SPOILT = (f"{number}729525464415280" for number in (1, 2, 3, 4))
 PIXELS = (WELL, THROTTLED, HALTED, SPOILT)
 EVENTS_OF_A_ROUND = 200
+TOKEN_SECONDS = 40 * 86_400
 JOIN_ROUND, REPLAY_ROUND, LEAVE_ROUND = 6, 10, 100
 SETTINGS = {
     "CONVERSIONS_QUALITY_REFRESH_SECONDS": "600",
@@ -80,6 +81,8 @@ class DrivenLoad:
         self._world.meta("POST", "misbehave", rules)
         usage = {"X-App-Usage": {"call_count": 41, "total_time": 12, "total_cputime": 9}}
         self._world.meta("POST", "usage", {"headers": usage})
+        ends = {"token": TOKEN, "expires_at": round(time.time()) + TOKEN_SECONDS}
+        self._world.meta("POST", "expiry", ends)
 
     def _give_meta_figures(self) -> None:
         """Meta has figures of website events only, and is asked for them once."""
