@@ -7,6 +7,7 @@ DAY = 86_400.0
 
 
 def flow() -> tuple[Panel, ...]:
+    """The panels of the row."""
     state = "conversions_events_total"
     oldest = f"min by (destination) ({of('conversions_oldest_pending_event_timestamp_seconds')})"
     lag = f"max by (topic, partition) ({of('conversions_kafka_lag_records')})"

@@ -5,6 +5,7 @@ from dashboards.queries import Query, by_member, in_range, of
 
 
 def kafka() -> tuple[Panel, ...]:
+    """The panels of the row."""
     lag = "max by (topic, partition) (" + of("conversions_kafka_lag_records") + ")"
     assigned = of("conversions_kafka_assigned_partitions")
     topic_partitions = of("conversions_kafka_topic_partitions")

@@ -7,6 +7,7 @@ STATES = (("ready", GREEN), ("backing off", YELLOW), ("throttled", ORANGE), ("ha
 
 
 def meta_api() -> tuple[Panel, ...]:
+    """The panels of the row."""
     requests, state = "conversions_requests_total", "conversions_destination_state"
     numbered = " or ".join(
         f"{number} * {of(state, state=name)}"

@@ -8,6 +8,7 @@ YES_NO = named((("no", RED), ("yes", GREEN)))
 
 
 def quality() -> tuple[Panel, ...]:
+    """The panels of the row."""
     ours = "job:conversions_match_key_coverage:ratio"
     return (
         table(
@@ -101,6 +102,7 @@ def quality() -> tuple[Panel, ...]:
 
 
 def credentials() -> tuple[Panel, ...]:
+    """The panels of the row."""
     expiry = of("conversions_access_token_expiry_timestamp_seconds")
     version = of("conversions_graph_version_expiry_timestamp_seconds")
     return (

@@ -5,6 +5,7 @@ from dashboards.queries import Query, by_member, in_range, of, of_process, secon
 
 
 def runtime() -> tuple[Panel, ...]:
+    """The panels of the row."""
     members = "by (instance)"
     return (
         chart(

@@ -82,11 +82,13 @@ def mapped(defaults: Json, value: float) -> tuple[str, str] | None:
 
 
 def steps_of(panel: Json) -> list[tuple[float | None, str]]:
+    """The panel's thresholds: from which value on which colour."""
     steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     return [(step["value"], step["color"]) for step in steps]
 
 
 def fitted(said: str, width: float) -> str:
+    """As much of it as there is room for."""
     room = int(width / CHARACTER)
     return said if len(said) <= room else said[: max(1, room - 1)] + "…"
 
