@@ -129,7 +129,7 @@ def flow() -> tuple[Panel, ...]:
             "Value per second, in each currency's units; only with CONVERSIONS_VALUE_CURRENCIES,"
             " else empty.",
             Query(
-                per_second("conversions_value_total", "currency, event_name"),
+                f"{per_second('conversions_value_total', 'currency, event_name')} > 0",
                 "{{event_name}} {{currency}}",
             ),
         ),

@@ -49,8 +49,19 @@ class Scale(NamedTuple):
         if self.logarithmic:
             marks = TIMES if unit == "s" else powers(self.low, self.high)
             return [mark for mark in marks if self.low <= mark <= self.high]
-        size = 2.0**20 if unit == "bytes" else 1.0
+        size = _size(self.high, unit)
         return [mark * size for mark in ticks(self.low / size, self.high / size)]
+
+
+def _size(high: float, unit: str) -> float:
+    """Of what an axis has round numbers: mebibytes, or days where there are some."""
+    match unit:
+        case "bytes":
+            return 2.0**20
+        case "s":
+            return next((size for size in (86_400.0, 3600.0, 60.0) if high > 2 * size), 1.0)
+        case _:
+            return 1.0
 
 
 def timeseries(panel: Json, series: Sequence[Series], span: Span, w: float, h: float) -> str:

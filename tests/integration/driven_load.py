@@ -1,7 +1,8 @@
 """A load under which a consumer group shows all that its dashboards have panels for.
 
-Four pixels: one is well, one is throttled for a while, one has a token that Meta calls invalid, and
-one is fed by a publisher with a bad release. Round by round, each an interval of scraping long.
+Four pixels: one is well, one is throttled for a while, one has a token that Meta calls ended until
+somebody mends that, and one is fed by a publisher with a bad release. Round by round, each as long
+as an interval of scraping.
 """
 
 import json
@@ -18,7 +19,7 @@ WELL, THROTTLED, HALTED, SPOILT = (f"{number}729525464415280" for number in (1, 
 PIXELS = (WELL, THROTTLED, HALTED, SPOILT)
 EVENTS_OF_A_ROUND = 200
 TOKEN_SECONDS = 40 * 86_400
-JOIN_ROUND, REPLAY_ROUND, LEAVE_ROUND = 6, 10, 100
+JOIN_ROUND, REPLAY_ROUND, MEND_ROUND, LEAVE_ROUND = 6, 10, 60, 120
 SETTINGS = {
     "CONVERSIONS_QUALITY_REFRESH_SECONDS": "600",
     "CONVERSIONS_GUARD_EVENTS": "50",
@@ -39,7 +40,7 @@ class DrivenLoad:
         self.members: dict[str, Running] = {}
         self._ports: dict[str, int] = {}
         self._replay: Running | None = None
-        self._misbehave()
+        self._misbehave(mended=False)
         self._give_meta_figures()
         self._join("member-0")
 
@@ -63,17 +64,22 @@ class DrivenLoad:
             self._replay = self._world.product.run(
                 "dlq", "replay", "--reason", "refused_by_meta", "--yes", env=self._environment()
             )
+        if self._round == MEND_ROUND:
+            self._misbehave(mended=True)
         if self._round == LEAVE_ROUND:
             self.members["member-1"].terminate()
             del self._ports["member-1"]
 
-    def _misbehave(self) -> None:
+    def _misbehave(self, *, mended: bool) -> None:
         """What Meta answers: faults for all, a limit for one, a token's end for another."""
         token_ended = {"code": 190, "subcode": 463, "status": 400}
         limit = {"code": 80004, "status": 400}
-        rules = [
+        trouble = [
             {"pixel": HALTED, "do": {"error": token_ended}},
             {"pixel": THROTTLED, "probability": 0.2, "seed": 7, "do": {"error": limit}},
+        ]
+        rules = [
+            *(() if mended else trouble),
             {"probability": 0.04, "seed": 1, "do": {"status": 503}},
             {"probability": 0.02, "seed": 2, "do": {"reset": True}},
             {"do": {"latency_ms": [20, 400]}},
