@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from dashboards.dead_letters import dead_letters
+from dashboards.overview import overview
 from event_page import event_page
 from letters_page import letters_page
 
@@ -36,6 +38,7 @@ from consumer.verdicts import (
 )
 
 DOCS = Path(__file__).parent
+DASHBOARDS = DOCS.parent / "helm" / "files" / "dashboards"
 MADE = "<!-- Made by docs/generate.py from the code. Change the code, then run `make docs`. -->"
 
 
@@ -47,6 +50,8 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        DASHBOARDS / "overview.json": json.dumps(overview(), indent=2) + "\n",
+        DASHBOARDS / "dead-letters.json": json.dumps(dead_letters(), indent=2) + "\n",
     }
 
 

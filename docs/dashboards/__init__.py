@@ -1,0 +1,1 @@
+"""Makes the JSON of the dashboards in ``helm/files/dashboards``; ``docs/generate.py`` writes it."""
