@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from chart_pages import CHART, chart_readme, values_schema
 from event_page import event_page
 from letters_page import letters_page
 
@@ -47,6 +48,8 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        CHART / "values.schema.json": values_schema(),
+        CHART / "README.md": chart_readme(),
     }
 
 

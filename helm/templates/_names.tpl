@@ -44,12 +44,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: consumer
 {{- end }}
 
-{{- define "conversions.labels" -}}
+{{- /* Without the chart's version: a new chart alone replaces no pod. */ -}}
+{{- define "conversions.podLabels" -}}
 {{ include "conversions.releaseLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- define "conversions.labels" -}}
+{{ include "conversions.podLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}

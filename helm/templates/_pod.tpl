@@ -40,10 +40,10 @@ httpGet: { path: {{ .path }}, port: metrics }
 
 {{- /* The template of a member's pod, for a Deployment and a StatefulSet alike. */ -}}
 {{- define "conversions.memberTemplate" -}}
-{{- $ours := dict "root" . "withMeta" true "resources" .Values.resources }}
+{{- $ours := dict "root" . "withMeta" true "resources" .Values.resources -}}
 metadata:
   labels:
-    {{- include "conversions.labels" . | nindent 4 }}
+    {{- include "conversions.podLabels" . | nindent 4 }}
     app.kubernetes.io/component: consumer
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
@@ -56,7 +56,9 @@ metadata:
 spec:
   {{- include "conversions.podBasics" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-  {{- include "conversions.spreading" . | nindent 2 }}
+  {{- with include "conversions.spreading" . | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with .Values.initContainers }}
   initContainers:
     {{- toYaml . | nindent 4 }}
