@@ -23,7 +23,7 @@ OF_THE_CHART = {
 }
 """Settings that the chart gives from values of its own, as it knows where it mounts what."""
 TABLE = re.compile("(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
-KEY = re.compile(r"( *)([A-Za-z]+):(?: (.*))?")
+KEY = re.compile(r"( *)([A-Za-z0-9]+):(?: (.*))?")
 
 
 class Value(NamedTuple):

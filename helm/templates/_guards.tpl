@@ -5,7 +5,8 @@ grace and time-out are the settings' own. */ -}}
   (include "conversions.guards.start" . | fromJsonArray)
   (include "conversions.guards.secrets" . | fromJsonArray)
   (include "conversions.guards.ending" . | fromJsonArray)
-  (include "conversions.guards.scaling" . | fromJsonArray) }}
+  (include "conversions.guards.scaling" . | fromJsonArray)
+  (include "conversions.guards.network" . | fromJsonArray) }}
 {{- if $problems }}
 {{- fail (printf "\n\nThe values cannot be used:\n* %s\n" (join "\n* " $problems)) }}
 {{- end }}
@@ -56,7 +57,7 @@ grace and time-out are the settings' own. */ -}}
 {{- $found = append $found (printf "secrets.%s.existingSecret must name the Secret that secrets.%s.files are keys of" $place $place) }}
 {{- end }}
 {{- range $name, $key := $secret.files }}
-{{- if hasKey (index $.Values $place) $name }}
+{{- if index (index $.Values $place) $name }}
 {{- $found = append $found (printf "%s stands in %s and in secrets.%s.files; keep one of them" $name $place $place) }}
 {{- end }}
 {{- end }}
@@ -129,5 +130,34 @@ grace and time-out are the settings' own. */ -}}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- /* A policy that shuts out the very brokers and registry that the values name. */ -}}
+{{- define "conversions.guards.network" -}}
+{{- $found := list }}
+{{- with .Values }}
+{{- if .networkPolicy.enabled }}
+{{- range $address := splitList "," (toString (default "" .kafka.KAFKA_BOOTSTRAP_SERVERS)) }}
+{{- $port := regexFind "[0-9]+$" (trim $address) | default "9092" }}
+{{- if and $address (not (has $port (include "conversions.ports" $.Values.networkPolicy.kafka | fromJsonArray))) }}
+{{- $found = append $found (printf "networkPolicy.kafka.ports must hold %s, the port of %s" $port (trim $address)) }}
+{{- end }}
+{{- end }}
+{{- with .schemaRegistry.SCHEMA_REGISTRY_URL }}
+{{- $usual := ternary "443" "80" (hasPrefix "https://" .) }}
+{{- $port := regexFind "^https?://[^/]*" . | regexFind "[0-9]+$" | default $usual }}
+{{- if not (has $port (include "conversions.ports" $.Values.networkPolicy.schemaRegistry | fromJsonArray)) }}
+{{- $found = append $found (printf "networkPolicy.schemaRegistry.ports must hold %s, the port of SCHEMA_REGISTRY_URL" $port) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- define "conversions.ports" -}}
+{{- $found := list }}
+{{- range .ports }}{{ $found = append $found (toString .) }}{{ end }}
 {{- toJson $found }}
 {{- end }}

@@ -1,0 +1,408 @@
+"""The chart's values: what is refused and how, what is documented, and what the switches do."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from consumer.librdkafka_properties import CONSUMER_ONLY, PRODUCER_ONLY, SHARED
+from consumer.property_names import is_secret, variable_part
+from consumer.setting_fields import Fields
+from tests.chart import (
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    SCENARIOS,
+    HelmError,
+    Object,
+    environment,
+    main_container,
+    notes,
+    objects,
+    of_kind,
+    rendered,
+)
+from tests.debian_tools import needed as debian_needed
+from tests.helm_tools import MAJORS
+from tests.python_tools import needed
+
+GRACE = float(Fields.model_fields["grace_seconds"].default)
+TIMEOUT = float(Fields.model_fields["request_timeout_seconds"].default)
+NO_SECRETS = re.compile(
+    "_OAUTHBEARER_(METHOD|TOKEN_ENDPOINT_URL|CLIENT_ID|SCOPE|EXTENSIONS|"
+    "METADATA_AUTHENTICATION_TYPE)$"
+)
+"""What the log masks by its name, and is none."""
+
+REFUSED = [
+    ("minimal", ("kafka.KAFKA_BOOTSTRAP_SERVERS=",), "kafka.KAFKA_BOOTSTRAP_SERVERS must be set"),
+    (
+        "minimal",
+        ("settings.CONVERSIONS_PIXEL_ID=",),
+        "destinations, existingDestinationsConfigMap or settings.CONVERSIONS_PIXEL_ID must be set",
+    ),
+    ("many-pixels", ("settings.CONVERSIONS_PIXEL_ID=one",), "only one of destinations,"),
+    (
+        "minimal",
+        ("secrets.meta.existingSecret=",),
+        "secrets.meta.existingSecret must name the Secret with Meta's access tokens",
+    ),
+    (
+        "minimal",
+        ("secrets.meta.developmentToken=x",),
+        "secrets.meta.developmentToken must be empty when",
+    ),
+    (
+        "sasl-tls",
+        ("secrets.kafka.existingSecret=", "externalSecrets.enabled=false"),
+        "secrets.kafka.existingSecret must name the Secret that secrets.kafka.files are keys of",
+    ),
+    (
+        "sasl-tls",
+        ("kafka.KAFKA_SASL_USERNAME=me",),
+        "KAFKA_SASL_USERNAME stands in kafka and in secrets.kafka.files; keep one of them",
+    ),
+    ("sasl-tls", ("externalSecrets.secretStoreRef.name=",), "secretStoreRef.name must be set"),
+    (
+        "minimal",
+        (
+            "externalSecrets.enabled=true",
+            "externalSecrets.secretStoreRef.name=vault",
+            "externalSecrets.data.kafka.password.key=prod",
+        ),
+        "secrets.kafka.existingSecret must name the Secret that externalSecrets.data.kafka makes",
+    ),
+    ("keda", ("hpa.enabled=true",), "keda.enabled and hpa.enabled exclude one another"),
+    ("keda", ("keda.maxReplicaCount=25",), "25 replicas are more than the topic's 24 partitions"),
+    ("minimal", ("topicPartitions=1",), "2 replicas are more than the topic's 1 partitions"),
+    (
+        "cilium",
+        ("topicPartitions=5",),
+        "6 replicas are more than the topic's 5 partitions",
+    ),
+    ("keda", ("keda.minReplicaCount=30",), "keda.minReplicaCount must not be more than"),
+    ("cilium", ("hpa.minReplicas=30",), "hpa.minReplicas must not be more than"),
+    ("cilium", ("hpa.targetCPUUtilizationPercentage=0",), "or hpa.metrics must be set"),
+    (
+        "keda",
+        ("keda.metadata.limitToPartitionsWithLag=true", "keda.metadata.allowIdleConsumers=true"),
+        "keda.metadata.limitToPartitionsWithLag and keda.metadata.allowIdleConsumers exclude",
+    ),
+    (
+        "keda",
+        ("kafka.KAFKA_BOOTSTRAP_SERVERS=", "secrets.kafka.files.KAFKA_BOOTSTRAP_SERVERS=brokers"),
+        "keda.enabled needs kafka.KAFKA_BOOTSTRAP_SERVERS in the values",
+    ),
+    ("static-membership", ("workload.kind=Deployment",), "needs workload.kind StatefulSet"),
+    ("static-membership", ("keda.enabled=true",), "needs a fixed replicaCount"),
+    (
+        "minimal",
+        (f"terminationGracePeriodSeconds={GRACE + TIMEOUT:.0f}",),
+        f"terminationGracePeriodSeconds must be more than {GRACE + TIMEOUT:.0f}",
+    ),
+    (
+        "minimal",
+        ("settings.CONVERSIONS_REQUEST_TIMEOUT_SECONDS=1", "terminationGracePeriodSeconds=40"),
+        "terminationGracePeriodSeconds must be more than 40",
+    ),
+    (
+        "network-policy",
+        ("kafka.KAFKA_BOOTSTRAP_SERVERS=a:9092\\,b:9094",),
+        "networkPolicy.kafka.ports must hold 9094, the port of b:9094",
+    ),
+    (
+        "network-policy",
+        ("schemaRegistry.SCHEMA_REGISTRY_URL=https://registry/api:1",),
+        "networkPolicy.schemaRegistry.ports must hold 443",
+    ),
+]
+UNKNOWN = [
+    "replicaCounts=3",
+    "image.tags=1",
+    "settings.CONVERSIONS_TOPICS=x",
+    "settings.CONVERSIONS_ACCESS_TOKEN=x",
+    "settings.CONVERSIONS_METRICS_PORT=1",
+    "kafka.bootstrap=x",
+    "kafka.CONVERSIONS_TOPIC=x",
+    "schemaRegistry.URL=x",
+    "destinations[0].id=1729525464415281",  # as a number, which loses digits
+    "probes.liveness.path=/",
+    "workload.kind=DaemonSet",
+    "podLabels.app\\.kubernetes\\.io/component=x",
+    "replay.arguments={--yes}",
+]
+RULES = """\
+groups:
+  - name: conversions.records
+    interval: 30s
+    rules:
+      - record: job:conversions_lag:sum
+        expr: sum by (job, namespace) (conversions_kafka_lag_records{job="conversions-consumer"})
+  - name: conversions.alerts
+    rules:
+      - alert: ConversionsConsumerAbsent
+        expr: absent(conversions_build_info{job="conversions-consumer"})
+        for: 5m
+        labels: { severity: critical }
+        annotations:
+          summary: No consumer of {{ $labels.job }} is there
+          runbook_url: docs/runbooks/ConversionsConsumerAbsent.md
+      - alert: ConversionsOther
+        expr: vector(1) > 0
+        for: 5m
+        labels: { severity: warning }
+        annotations: { summary: Other }
+"""
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize(("scenario", "sets", "sentence"), REFUSED)
+def test_a_contradiction_is_told_in_a_sentence(
+    scenario: str, sets: tuple[str, ...], sentence: str, major: int
+) -> None:
+    with pytest.raises(HelmError) as refusal:
+        rendered(scenario, major, sets)
+
+    assert sentence in str(refusal.value)
+    assert str(refusal.value).count("\n* ") == 1
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_all_contradictions_are_told_at_once(major: int) -> None:
+    with pytest.raises(HelmError) as refusal:
+        rendered("minimal", major, ("secrets.meta.existingSecret=", "topicPartitions=1"))
+
+    assert str(refusal.value).count("\n* ") == 2
+
+
+@pytest.mark.parametrize("seconds", [GRACE + TIMEOUT + 1])
+def test_just_enough_time_to_end_is_enough(seconds: float) -> None:
+    assert rendered("minimal", 4, (f"terminationGracePeriodSeconds={seconds:.0f}",))
+
+
+def test_no_variable_of_a_secret_may_have_its_value_here() -> None:
+    names = sorted(SHARED | CONSUMER_ONLY | PRODUCER_ONLY)
+    variables = [f"KAFKA_{variable_part(name)}" for name in names]
+    secret = {name for name in variables if is_secret(name) and not NO_SECRETS.search(name)}
+    with pytest.raises(HelmError) as refusal:
+        rendered("minimal", 4, tuple(f"kafka.{name}=true" for name in variables))
+
+    assert set(re.findall(r"kafka\.(\w+) may be a secret", str(refusal.value))) == secret
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_a_value_that_there_is_not_is_refused(unknown: str, major: int) -> None:
+    with pytest.raises(HelmError) as refusal:
+        rendered("minimal", major, (unknown,))
+
+    assert "values don't meet the specifications of the schema" in str(refusal.value)
+
+
+def test_every_value_is_in_the_schema_and_described(values: Object, schema: Object) -> None:
+    Draft202012Validator.check_schema(schema)
+    described = set(re.findall(r"^\| `([\w.]+)` \|", (CHART / "README.md").read_text(), re.M))
+
+    for path in _paths(values):
+        names = path.split(".")
+        above = {".".join(names[:count]) for count in range(1, len(names) + 1)}
+        assert above & described, path
+    assert described <= {*_paths(values), *_groups(values)}
+    assert Draft202012Validator(schema).is_valid(values)
+
+
+def test_the_schema_is_closed(values: Object, schema: Object) -> None:
+    for path in _groups(values):
+        found: Any = schema
+        for name in path.split("."):
+            found = found.get("properties", {}).get(name, {})
+            if "$ref" in found:
+                found = schema["$defs"][found["$ref"].rpartition("/")[2]]
+        if found.get("properties"):
+            assert found["additionalProperties"] is False, path
+    assert schema["additionalProperties"] is False
+
+
+def test_a_number_is_written_as_people_do() -> None:
+    (workload,) = of_kind(objects("many-pixels"), "Deployment")
+    found = environment(main_container(workload["spec"]["template"]))
+
+    assert found["CONVERSIONS_IN_FLIGHT_EVENTS"] == "20000000"
+    assert found["CONVERSIONS_WINDOW_SECONDS"] == "0.5"
+    assert found["CONVERSIONS_GUARD_PAUSES"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("sets", "image"),
+    [
+        ((), "conversions-consumer:0.1.0"),
+        (("image.tag=v2",), "conversions-consumer:v2"),
+        (
+            (f"image.digest=sha256:{'a' * 64}", "image.tag=v2"),
+            f"conversions-consumer@sha256:{'a' * 64}",
+        ),
+    ],
+)
+def test_the_image_is_by_digest_then_tag_then_version(sets: tuple[str, ...], image: str) -> None:
+    (workload,) = of_kind(objects("minimal", sets=sets), "Deployment")
+
+    assert main_container(workload["spec"]["template"])["image"] == image
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_notes_name_what_there_is(scenario: str) -> None:
+    said = notes(scenario)
+    names = {each["metadata"]["name"] for each in objects(scenario)}
+
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in said
+    named = re.findall(r"(?:deployment|statefulset|cronjob)/(\S+)", said)
+    assert named
+    assert set(named) <= names
+    assert ("create job" in said) == bool(of_kind(objects(scenario), "CronJob"))
+
+
+def test_the_notes_warn_of_a_limit_that_delays_heartbeats() -> None:
+    assert "[WARNING] A CPU limit" in notes("minimal", sets=("resources.limits.cpu=1",))
+    assert "[WARNING] A CPU limit" not in notes("minimal")
+
+
+def test_the_rules_are_those_of_the_release(planted: Path) -> None:
+    sets = (
+        "prometheusRule.runbookBaseUrl=https://runbooks/",
+        "prometheusRule.additionalRuleLabels.team=growth",
+        "prometheusRule.overrides.ConversionsConsumerAbsent.for=10m",
+        "prometheusRule.overrides.ConversionsConsumerAbsent.labels.severity=info",
+        "prometheusRule.disabled={ConversionsOther}",
+    )
+    records, alerts = _rules(planted, sets)["groups"]
+    selector = f'{{job="{RELEASE}",namespace="{NAMESPACE}"}}'
+
+    assert records["interval"] == "30s"
+    assert records["rules"][0]["expr"].endswith(f"(conversions_kafka_lag_records{selector})")
+    (absent,) = alerts["rules"]
+    assert absent == {
+        "alert": "ConversionsConsumerAbsent",
+        "expr": f"absent(conversions_build_info{selector})",
+        "for": "10m",
+        "labels": {"severity": "info", "team": "growth"},
+        "annotations": {
+            "summary": "No consumer of {{ $labels.job }} is there",
+            "runbook_url": "https://runbooks/docs/runbooks/ConversionsConsumerAbsent.md",
+        },
+    }
+
+
+def test_the_rules_select_what_the_monitor_calls_the_job() -> None:
+    for scenario in ("everything", "static-membership"):
+        (monitor,) = of_kind(objects(scenario), "PodMonitor", "ServiceMonitor")
+        (workload,) = of_kind(objects(scenario), "Deployment", "StatefulSet")
+        label = monitor["spec"]["jobLabel"]
+        assert workload["spec"]["template"]["metadata"]["labels"][label] == RELEASE
+
+
+def test_prometheus_takes_the_rules_of_every_rendering(planted: Path, tmp_path: Path) -> None:
+    charts = [planted, *([CHART] if (CHART / "files" / "alerts.yaml").exists() else [])]
+    for number, chart in enumerate(charts):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(yaml.safe_dump(_rules(chart, ())), encoding="utf-8")
+        command = [debian_needed("promtool"), "check", "rules", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert 'job="conversions-consumer"' not in path.read_text(encoding="utf-8")
+
+
+def test_a_chart_without_rules_and_dashboards_makes_none(planted: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(planted, tmp_path / "bare", ignore=shutil.ignore_patterns("files"))
+
+    kinds = {each["kind"] for each in objects("everything", chart=bare)}
+    assert not kinds & {"PrometheusRule", "GrafanaDashboard"}
+
+
+def test_a_dashboard_arrives_as_it_is(planted: Path) -> None:
+    text = '{"title": "{{ .Release.Name }} is not for Helm", "uid": "x"}\n'
+    found = objects("everything", chart=planted)
+    (dashboard,) = [each for each in found if "overview.json" in each.get("data", {})]
+    (resource,) = of_kind(found, "GrafanaDashboard")
+
+    assert dashboard["data"]["overview.json"] == text.rstrip("\n")
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert resource["spec"]["configMapRef"] == {
+        "name": dashboard["metadata"]["name"],
+        "key": "overview.json",
+    }
+
+
+def test_the_yaml_is_tidy() -> None:
+    rules = "{extends: default, rules: {line-length: disable, document-start: disable,"
+    rules += " braces: {max-spaces-inside: 1}, comments-indentation: disable}}"
+    paths = [CHART / "Chart.yaml", CHART / "values.yaml", *CHART.glob("ci/*.yaml")]
+    command = [*needed("yamllint"), "--strict", "-d", rules, *map(str, paths)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_generated_parts_are_what_the_code_says() -> None:
+    command = [sys.executable, "docs/generate.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """A copy of the chart with two rules and a dashboard of ours."""
+    chart = shutil.copytree(CHART, tmp_path / "chart", ignore=shutil.ignore_patterns("files"))
+    (chart / "files" / "dashboards").mkdir(parents=True)
+    (chart / "files" / "alerts.yaml").write_text(RULES, encoding="utf-8")
+    (chart / "files" / "dashboards" / "overview.json").write_text(
+        '{"title": "{{ .Release.Name }} is not for Helm", "uid": "x"}\n', encoding="utf-8"
+    )
+    return chart
+
+
+@pytest.fixture(scope="module")
+def values() -> Object:
+    """The chart's own values."""
+    found: Object = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def schema() -> Object:
+    """The schema of values."""
+    found: Object = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _rules(chart: Path, sets: tuple[str, ...]) -> Object:
+    chosen = ("prometheusRule.enabled=true", *sets)
+    (rule,) = of_kind(objects("minimal", sets=chosen, chart=chart), "PrometheusRule")
+    found: Object = rule["spec"]
+    return found
+
+
+def _paths(values: Object, above: str = "") -> Iterator[str]:
+    """Every value that has no further ones in it."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _paths(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def _groups(values: Object, above: str = "") -> Iterator[str]:
+    """Every value that has further ones in it."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield f"{above}{name}"
+            yield from _groups(value, f"{above}{name}.")
