@@ -110,7 +110,7 @@ def _bring() -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as temporary:
         fresh = Path(temporary, "fresh")
-        _say("setting up the linters that pip has (about 40 MB)")
+        _say("setting up the linters that pip has (270 MB unpacked)")
         _run(sys.executable, "-m", "venv", str(fresh))
         pip = (str(fresh / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
         hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_PATH))
