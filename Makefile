@@ -34,6 +34,7 @@ tools: $(VENV)/.run ## bring Kafka, a registry, Prometheus and more into the cac
 	@$(BIN)/python tests/go_tools.py
 	@$(BIN)/python tests/python_tools.py
 	@$(BIN)/python tests/debian_tools.py
+	@$(BIN)/python tests/helm_tools.py
 
 docs: $(VENV)/.run ## write the generated pages anew
 	@$(BIN)/python docs/generate.py

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from chart_pages import CHART, chart_readme, values_schema
 from dashboards.dead_letters import dead_letters
 from dashboards.overview import overview
 from event_page import event_page
@@ -52,6 +53,8 @@ def pages() -> dict[Path, str]:
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         DASHBOARDS / "overview.json": json.dumps(overview(), indent=2) + "\n",
         DASHBOARDS / "dead-letters.json": json.dumps(dead_letters(), indent=2) + "\n",
+        CHART / "values.schema.json": values_schema(),
+        CHART / "README.md": chart_readme(),
     }
 
 

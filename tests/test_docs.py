@@ -14,7 +14,7 @@ from consumer.settings import describe
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("schemas/*.md"))
+    path for place in ("*", "docs/**/*", "schemas/*", "helm/*") for path in ROOT.glob(f"{place}.md")
 )
 COMMANDS = set(getattr(get_command(app), "commands", {}))
 
