@@ -382,6 +382,21 @@ PUBLISHERS: tuple[Story, ...] = (
         },
     ),
     Story(
+        "garbage that names no destination, on a fresh start",
+        healthy(HOUR)
+        | {
+            series("dead_letters_total", destination="other", reason="undecodable"): "0x5 500x55",
+            series(
+                "events_total", destination="other", event_name="custom", outcome="dead_lettered"
+            ): "_x6 500x54",
+        },
+        {
+            4: (),
+            20: (alert("PublisherRejects", "warning", destination="other", reason="undecodable"),),
+            50: (),
+        },
+    ),
+    Story(
         "a publisher's few mistakes",
         healthy(HOUR) | letters("0+2x60", "missing_value"),
         {40: ()},
