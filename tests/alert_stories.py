@@ -294,7 +294,7 @@ META: tuple[Story, ...] = (
             series("access_token_expiry_timestamp_seconds", destination=FIRST): f"{6 * 86400}x90",
             series("access_token_expiry_timestamp_seconds", destination=SECOND): f"{30 * 86400}x90",
         },
-        {30: (), 90: (alert("AccessTokenExpiring", "warning", destination=FIRST),)},
+        {30: (), 75: (alert("AccessTokenExpiring", "warning", destination=FIRST),)},
     ),
     Story(
         "a token is invalid",
@@ -307,7 +307,7 @@ META: tuple[Story, ...] = (
         | {
             series("graph_version_expiry_timestamp_seconds", m): f"{30 * 86400}x90" for m in MEMBERS
         },
-        {30: (), 90: (alert("GraphVersionEnding", "warning"),)},
+        {30: (), 75: (alert("GraphVersionEnding", "warning"),)},
     ),
 )
 
