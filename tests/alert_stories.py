@@ -294,7 +294,7 @@ META: tuple[Story, ...] = (
             series("access_token_expiry_timestamp_seconds", destination=FIRST): f"{6 * 86400}x90",
             series("access_token_expiry_timestamp_seconds", destination=SECOND): f"{30 * 86400}x90",
         },
-        {30: (), 90: (alert("AccessTokenExpiring", "warning", destination=FIRST),)},
+        {30: (), 75: (alert("AccessTokenExpiring", "warning", destination=FIRST),)},
     ),
     Story(
         "a token is invalid",
@@ -307,7 +307,7 @@ META: tuple[Story, ...] = (
         | {
             series("graph_version_expiry_timestamp_seconds", m): f"{30 * 86400}x90" for m in MEMBERS
         },
-        {30: (), 90: (alert("GraphVersionEnding", "warning"),)},
+        {30: (), 75: (alert("GraphVersionEnding", "warning"),)},
     ),
 )
 
@@ -379,6 +379,21 @@ PUBLISHERS: tuple[Story, ...] = (
         {
             5: (),
             40: (alert("PublisherRejects", "warning", destination=FIRST, reason="missing_value"),),
+        },
+    ),
+    Story(
+        "garbage that names no destination, on a fresh start",
+        healthy(HOUR)
+        | {
+            series("dead_letters_total", destination="other", reason="undecodable"): "0x5 500x55",
+            series(
+                "events_total", destination="other", event_name="custom", outcome="dead_lettered"
+            ): "_x6 500x54",
+        },
+        {
+            4: (),
+            20: (alert("PublisherRejects", "warning", destination="other", reason="undecodable"),),
+            50: (),
         },
     ),
     Story(
