@@ -9,6 +9,7 @@ from pathlib import Path
 
 from event_page import event_page
 from letters_page import letters_page
+from metrics_page import metrics_page
 
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (
@@ -46,6 +47,7 @@ def pages() -> dict[Path, str]:
         DOCS / "dead-letters.md": f"{MADE}\n\n{letters_page()}",
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
+        DOCS / "metrics.md": f"{MADE}\n\n{metrics_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
     }
 
