@@ -85,6 +85,7 @@ def _values(closed: type[Enum]) -> tuple[str, ...]:
 
 
 DESTINATION = Label("destination", told="the pixel ids that are configured, and `other`")
+CONFIGURED = Label("destination", told="the pixel ids that are configured")
 GUARDED = Label("destination", told="the pixel ids that are configured, `other` and `unknown`")
 EVENT_NAME = Label("event_name", (*STANDARD_EVENT_NAMES, CUSTOM))
 MATCH_KEY = Label("match_key", (*META_KEYS, OTHER))
@@ -133,14 +134,14 @@ EVENTS: tuple[Metric, ...] = (
         GAUGE,
         "events",
         "Events in hand that wait for this destination",
-        (DESTINATION,),
+        (CONFIGURED,),
     ),
     Metric(
         "conversions_oldest_pending_event_timestamp_seconds",
         GAUGE,
         "seconds since the epoch",
         "The time of the oldest event in hand; absent when nothing waits",
-        (DESTINATION,),
+        (CONFIGURED,),
     ),
     Metric(
         "conversions_events_resent_late_total",
@@ -294,7 +295,7 @@ META: tuple[Metric, ...] = (
         "1",
         "1 for the state that a destination is in; reason is empty unless it is halted",
         (
-            DESTINATION,
+            CONFIGURED,
             Label("state", _values(OutboxState)),
             Label("reason", ("", *_values(HaltReason))),
         ),
@@ -304,21 +305,21 @@ META: tuple[Metric, ...] = (
         GAUGE,
         "ratio",
         "How much of a limit is used up, as Meta told lately; 1 is all",
-        (DESTINATION, Label("kind", _values(UsageKind))),
+        (CONFIGURED, Label("kind", _values(UsageKind))),
     ),
     Metric(
         "conversions_access_token_valid",
         GAUGE,
         "1 or 0",
         "1 when Meta calls the destination's token valid, 0 when not; absent until it was asked",
-        (DESTINATION,),
+        (CONFIGURED,),
     ),
     Metric(
         "conversions_access_token_expiry_timestamp_seconds",
         GAUGE,
         "seconds since the epoch",
         "When the token, or its access to data, ends; absent when that is never or not known",
-        (DESTINATION,),
+        (CONFIGURED,),
     ),
     Metric(
         "conversions_token_check_failures_total",

@@ -94,7 +94,8 @@ def code_label(code: int) -> str:
 @cache
 def code_labels() -> tuple[str, ...]:
     """Everything that ``code_label`` may answer."""
-    return (*dict.fromkeys(label for label, _ in _code_labels()), OTHER)
+    ordered = sorted(_code_labels(), key=lambda each: next(iter(each[1])))
+    return (*dict.fromkeys(label for label, _ in ordered), OTHER)
 
 
 def code_class(status: int | None) -> CodeClass:
