@@ -1,4 +1,4 @@
-"""Prometheus with its tools, and bubblewrap: from the user's PATH, or out of Debian's packages.
+"""Prometheus, Alertmanager, bubblewrap, busybox: from the user's PATH, or out of Debian's packages.
 
     python tests/debian_tools.py            bring what is missing (part of `make tools`)
     python tests/debian_tools.py --check    say what is there
@@ -24,7 +24,7 @@ DOWNLOAD_SECONDS_MAX = 900.0
 
 
 class Package(NamedTuple):
-    """A package of Debian's, and what is taken out of its ``/usr/bin``."""
+    """A package of Debian's, and which programs are taken out of it."""
 
     name: str
     programs: tuple[str, ...]
@@ -38,7 +38,14 @@ class Package(NamedTuple):
 
 PACKAGES = (
     Package(name="bubblewrap", programs=("bwrap",), download_mb=0.1),
+    # The images whose health checks call wget have this one.
+    Package(name="busybox", programs=("busybox",), download_mb=0.5),
     Package(name="prometheus", programs=("prometheus", "promtool"), download_mb=40),
+    Package(
+        name="prometheus-alertmanager",
+        programs=("prometheus-alertmanager", "amtool"),
+        download_mb=10,
+    ),
 )
 
 
@@ -90,30 +97,33 @@ def _bring(package: Package) -> int:
         _say(f"{package.name}: no apt here, and not on the PATH; the tests with it are skipped")
         return 0
     try:
-        _unpack(package)
+        version = _unpack(package)
     except (ToolError, OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{package.name}: {error}\n")
         return 1
-    _say(f"{package.name}: {_version(package)}, in {package.folder}")
+    _say(f"{package.name}: {version}, in {package.folder}")
     return 0
 
 
-def _unpack(package: Package) -> None:
+def _unpack(package: Package) -> str:
+    """Bring it into its folder; returns its version."""
     folder = _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         scratch = Path(temporary)
         _download(package, scratch)
-        _run(["dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch / "unpacked")])
+        file = str(next(scratch.glob("*.deb")))
+        _run(["dpkg-deb", "-x", file, str(scratch / "unpacked")])
         fresh = scratch / "programs"
         fresh.mkdir()
         for program in package.programs:
-            shutil.copy2(scratch / "unpacked" / "usr" / "bin" / program, fresh)
+            shutil.copy2(next((scratch / "unpacked").rglob(f"bin/{program}")), fresh)
         try:
             fresh.rename(package.folder)
         except OSError:
             if not package.folder.is_dir():  # somebody else's call was faster
                 raise
+        return _run(["dpkg-deb", "--field", file, "Version"]).strip()
 
 
 def _download(package: Package, scratch: Path) -> None:
@@ -144,10 +154,6 @@ def _run(command: list[str], *, cwd: Path | None = None) -> str:
         last_words = (done.stderr or done.stdout).strip().splitlines()[-5:]
         raise ToolError("\n  ".join([f"{command[0]} ended with {done.returncode}", *last_words]))
     return done.stdout + done.stderr
-
-
-def _version(package: Package) -> str:
-    return _run([str(package.folder / package.programs[-1]), "--version"]).splitlines()[0]
 
 
 def _cache_folder() -> Path:
