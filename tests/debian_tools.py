@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOWNLOAD_SECONDS_MAX = 900.0
+READ = "share"
+"""In a package's folder in the cache: what its programs read."""
 
 
 class Package(NamedTuple):
-    """A package of Debian's, and which programs are taken out of it."""
+    """A package of Debian's, and what is taken out: programs, and a folder that they want there."""
 
     name: str
     programs: tuple[str, ...]
     download_mb: float
+    reads: str = ""
 
     @property
     def folder(self) -> Path:
@@ -45,6 +48,7 @@ PACKAGES = (
         name="prometheus-alertmanager",
         programs=("prometheus-alertmanager", "amtool"),
         download_mb=10,
+        reads="/usr/share/prometheus/alertmanager",
     ),
 )
 
@@ -63,6 +67,18 @@ def needed(program: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(notice)
     pytest.skip(notice)
+
+
+def command(program: str) -> list[str]:
+    """The words that start a program which reads a folder of its package: where that is not
+    installed, bubblewrap puts it there for this process alone."""
+    path = Path(needed(program))
+    (package,) = (each for each in PACKAGES if program in each.programs)
+    if path.parent != package.folder:
+        return [str(path)]
+    contained = [needed("bwrap"), "--bind", "/", "/", "--dev-bind", "/dev", "/dev"]
+    contained += ["--tmpfs", "/usr/share", "--ro-bind", str(package.folder / READ), package.reads]
+    return [*contained, "--die-with-parent", str(path)]
 
 
 def find(program: str) -> Path | None:
@@ -118,6 +134,8 @@ def _unpack(package: Package) -> str:
         fresh.mkdir()
         for program in package.programs:
             shutil.copy2(next((scratch / "unpacked").rglob(f"bin/{program}")), fresh)
+        if package.reads:
+            shutil.copytree(scratch / f"unpacked{package.reads}", fresh / READ)
         try:
             fresh.rename(package.folder)
         except OSError:
