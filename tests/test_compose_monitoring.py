@@ -1,22 +1,18 @@
-"""Prometheus, Alertmanager, Grafana and kafka-ui of docker-compose.yml: they find one another.
+"""Prometheus and Alertmanager of docker-compose.yml: the real ones, with the files that it mounts.
 
-Prometheus and Alertmanager are the real ones, with the very files that compose mounts. Grafana and
-kafka-ui cannot be had without their images: their files are compared with what is documented and
-with what the dashboards expect, and their health checks are run against a stand-in's answers.
+And the health checks that ask over HTTP, also those of images that cannot be had here: they are run
+against what a stand-in answers.
 """
 
 import json
 import re
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 import yaml
 
@@ -24,51 +20,29 @@ from consumer.metric_contract import GROUPS
 from consumer.model import HaltReason
 from consumer.settings import load_settings
 from tests.compose_file import (
+    PAGE_PATH,
     ROOT,
     all_services,
     command_of,
+    console_lines,
     environment_of,
     listening,
     mounts_of,
     replaced,
     run,
 )
-from tests.debian_tools import command, needed
-from tests.integration import Child, free_ports
+from tests.compose_processes import Alertmanager, checked, mounted, wait_until
+from tests.debian_tools import needed
+from tests.integration import free_ports
 
-PATIENCE_SECONDS = 60.0
 ALERTS = yaml.safe_load((ROOT / "helm" / "files" / "alerts.yaml").read_text(encoding="utf-8"))
 ALERTMANAGER = yaml.safe_load((ROOT / "compose" / "alertmanager.yml").read_text(encoding="utf-8"))
 JOB = "conversions-consumer"
-
-# What Grafana's page on provisioning lists (grafana.com/docs: Administration, Provision Grafana).
-DATA_SOURCE_FIELDS = {
-    **{name: str for name in ("name", "type", "access", "uid", "url", "user", "database")},
-    **{name: bool for name in ("basicAuth", "withCredentials", "isDefault", "editable")},
-    **{"basicAuthUser": str, "orgId": int, "version": int},
-    **{"jsonData": dict, "secureJsonData": dict, "correlations": list},
-}
-PROVIDER_FIELDS = {
-    **{name: str for name in ("name", "type", "folder", "folderUid")},
-    **{name: bool for name in ("disableDeletion", "editable", "allowUiUpdates")},
-    **{"orgId": int, "updateIntervalSeconds": int, "options": dict},
-}
-PROVIDER_OPTIONS = {"path": str, "foldersFromFilesStructure": bool}
-PROMETHEUS_OPTIONS = {
-    **{name: str for name in ("timeInterval", "queryTimeout", "httpMethod", "prometheusType")},
-    **{name: str for name in ("prometheusVersion", "cacheLevel", "customQueryParameters")},
-    **{"manageAlerts": bool, "exemplarTraceIdDestinations": list},
-}
 
 
 def alert_rules() -> list[dict[str, Any]]:
     """The rules that ship and are alerts."""
     return [rule for group in ALERTS["groups"] for rule in group["rules"] if "alert" in rule]
-
-
-def mounted(name: str, inside: str) -> Any:
-    """What a service reads at a path, if that is YAML of ours."""
-    return yaml.safe_load(mounts_of(name)[inside].read_text(encoding="utf-8"))
 
 
 # Prometheus
@@ -182,52 +156,6 @@ INHIBITIONS = {
 }
 
 
-class Alertmanager:
-    """The real one, with compose's command and file."""
-
-    def __init__(self, folder: Path) -> None:
-        (port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{port}"
-        here = {inside: str(path) for inside, path in mounts_of("alertmanager").items()}
-        storage = {"--storage.path=/alertmanager": f"--storage.path={folder}"}
-        words = replaced(command_of("alertmanager"), here | storage)
-        self.child = Child(
-            [*command("prometheus-alertmanager"), *words, f"--web.listen-address=127.0.0.1:{port}"],
-            log_path=folder / "alertmanager.log",
-            cwd=folder,
-            env=None,
-        )
-        self.child.wait_until(lambda: self.health() == 0, PATIENCE_SECONDS, "good health")
-
-    def health(self) -> int:
-        """The exit code of compose's health check."""
-        return checked("alertmanager", 9093, int(self.url.rsplit(":", 1)[1]))
-
-    def fire(self, alerts: list[dict[str, str]]) -> None:
-        """As Prometheus would."""
-        until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-        told = [{"labels": labels, "endsAt": until} for labels in alerts]
-        answer = httpx.post(f"{self.url}/api/v2/alerts", json=told, timeout=10, trust_env=False)
-        assert answer.is_success, answer.text
-
-    def states(self, job: str) -> dict[frozenset[tuple[str, str]], str]:
-        """``active`` or ``suppressed``, by labels, of the alerts of a job."""
-        return {
-            frozenset(each["labels"].items()): each["status"]["state"]
-            for each in self._get("alerts", {"filter": f'job="{job}"'})
-        }
-
-    def groups(self) -> list[dict[str, Any]]:
-        """What is told together: ``{"labels", "alerts", "receiver"}`` each."""
-        return list(self._get("alerts/groups", {}))
-
-    def _get(self, path: str, asked: dict[str, str]) -> Any:
-        address = f"{self.url}/api/v2/{path}"
-        answer = httpx.get(address, params=asked, timeout=10, trust_env=False)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     manager = Alertmanager(tmp_path_factory.mktemp("alertmanager"))
@@ -309,106 +237,14 @@ def test_alerts_of_a_destination_are_told_together_and_to_nobody(
 
 
 def test_the_pages_trial_reaches_alertmanager(alertmanager: Alertmanager) -> None:
-    page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^\$ docker compose exec alertmanager (amtool .+)$", page, re.MULTILINE)
-    query, add = (line.split() for line in lines)
+    page = PAGE_PATH.read_text(encoding="utf-8")
+    lines = [line.split() for line in console_lines(page) if " amtool " in line]
+    query, add = (words[words.index("amtool") :] for words in lines)
     here = {"http://127.0.0.1:9093": alertmanager.url}
     for words in (add, query):
         done = run([needed("amtool"), *replaced(words[1:], here)])
         assert done.returncode == 0, done.stdout
     assert "ATrial" in done.stdout
-
-
-# Grafana
-
-
-def data_source() -> dict[str, Any]:
-    provisioned = mounted("grafana", "/etc/grafana/provisioning/datasources/compose.yml")
-    assert provisioned.keys() == {"apiVersion", "datasources"}
-    (source,) = provisioned["datasources"]
-    return dict(source)
-
-
-def provider() -> dict[str, Any]:
-    provisioned = mounted("grafana", "/etc/grafana/provisioning/dashboards/compose.yml")
-    assert provisioned.keys() == {"apiVersion", "providers"}
-    (one,) = provisioned["providers"]
-    return dict(one)
-
-
-def dashboards() -> dict[str, dict[str, Any]]:
-    """What Grafana finds where the provider looks, by the file's path in the container."""
-    folder = provider()["options"]["path"]
-    files = sorted(mounts_of("grafana")[folder].glob("*.json"))
-    return {f"{folder}/{file.name}": json.loads(file.read_text("utf-8")) for file in files}
-
-
-@pytest.mark.parametrize(
-    ("what", "fields"),
-    [
-        (data_source, DATA_SOURCE_FIELDS),
-        (lambda: data_source()["jsonData"], PROMETHEUS_OPTIONS),
-        (provider, PROVIDER_FIELDS),
-        (lambda: provider()["options"], PROVIDER_OPTIONS),
-    ],
-)
-def test_grafana_is_told_what_it_documents(
-    what: Callable[[], dict[str, Any]], fields: dict[str, type]
-) -> None:
-    for name, value in what().items():
-        assert name in fields
-        assert type(value) is fields[name], name
-
-
-def test_the_dashboards_the_data_source_and_prometheus_fit() -> None:
-    config = mounted("prometheus", "/etc/prometheus/prometheus.yml")
-    source = data_source()
-    assert re.fullmatch(r"http://(\w+):(\d+)", source["url"])
-    host, port = source["url"].removeprefix("http://").split(":")
-    assert host in all_services()["grafana"]["depends_on"]
-    assert int(port) in listening(host)
-    # A rate over less than four scrapes would have holes.
-    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
-
-    shown = dashboards()
-    assert len(shown) == 2
-    for dashboard in shown.values():
-        variables = {each["name"]: each for each in dashboard["templating"]["list"]}
-        chosen = variables["datasource"]
-        # The choice called "default" is the default source; there is one of this type, and no more.
-        assert (chosen["type"], chosen["query"]) == ("datasource", source["type"])
-        assert chosen["current"]["value"] in ("default", source["uid"], source["name"])
-        assert source["isDefault"] is True
-        assert not chosen["regex"] or re.search(chosen["regex"], source["name"])
-        used = set(re.findall(r'"uid": "(\$\{\w+\})"', json.dumps(dashboard)))
-        assert used == {"${datasource}"}
-        assert [job["job_name"] for job in config["scrape_configs"]] == [
-            variables["job"]["current"]["value"]
-        ]
-
-
-def test_the_alerts_select_what_prometheus_scrapes_and_name_dashboards_that_grafana_has() -> None:
-    text = json.dumps(ALERTS)
-    (job,) = mounted("prometheus", "/etc/prometheus/prometheus.yml")["scrape_configs"]
-    assert set(re.findall(r'job=\\"([^\\]+)', text)) == {job["job_name"]}
-    named = {rule["annotations"]["dashboard"].split(":")[0] for rule in alert_rules()}
-    assert named <= {dashboard["uid"] for dashboard in dashboards().values()}
-
-
-def test_grafana_opens_with_a_dashboard_and_lets_nobody_in() -> None:
-    told = environment_of("grafana")
-    assert told["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in dashboards()
-    assert told["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
-    assert told["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
-    assert told["GF_AUTH_BASIC_ENABLED"] == "false"
-    assert told["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
-    assert told["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-
-
-def test_grafana_replaces_no_plug_in_on_a_root_that_it_cannot_write_on() -> None:
-    assert all_services()["grafana"]["read_only"] is True
-    assert environment_of("grafana")["GF_PLUGINS_PREINSTALL_AUTO_UPDATE"] == "false"
-    assert "/var/lib/grafana" in all_services()["grafana"]["tmpfs"]
 
 
 # Health checks of images that are not here
@@ -431,20 +267,6 @@ def test_a_health_check_tells_well_from_unwell(name: str, port: int, path: str) 
         assert asked == [f"GET {path}"]
     (closed,) = free_ports(1)
     assert checked(name, port, closed) != 0
-
-
-def checked(name: str, port: int, here: int) -> int:
-    """The health check of a service with ``wget``, run against a port of this host.
-
-    Their images have busybox's, and so has this.
-    """
-    folder = Path(needed("busybox")).parent
-    (kind, program, *words) = all_services()[name]["healthcheck"]["test"]
-    assert (kind, program) == ("CMD", "wget")
-    done = run(
-        [str(folder / "busybox"), "wget", *replaced(words, {f":{port}/": f":{here}/"})],
-    )
-    return done.returncode
 
 
 class answering:
@@ -487,11 +309,3 @@ def names_in(matchers: list[str]) -> set[str]:
         else:
             assert not matcher.startswith("alertname"), matcher
     return names
-
-
-def wait_until(condition: Callable[[], bool], told: Callable[[], object]) -> None:
-    """Wait for a condition; what is ``told`` stands in the failure."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, told()
-        threading.Event().wait(0.1)
