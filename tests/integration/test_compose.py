@@ -267,8 +267,8 @@ def test_an_event_goes_all_the_way_and_an_absent_consumer_is_an_alert(
         counted = 'sum(conversions_events_total{outcome="accepted", job="conversions-consumer"})'
         return sum(float(each["value"][1]) for each in prometheus.query(counted))
 
-    wait_until(lambda: accepted() == 1, lambda: replicas[0].tail())
-    assert _json(f"http://127.0.0.1:{emulator_port}/_emulator/stats")["events_accepted"] == 1
+    wait_until(lambda: accepted() == 1, replicas[0].tail)
+    assert _json(f"http://127.0.0.1:{emulator_port}/_emulator/stats")["events_unique"] == 1
     # What the dashboards' variables ask for, and what keeps an alert about partitions quiet.
     labels = prometheus.get("label/job/values", {"match[]": "conversions_build_info"})
     assert labels == ["conversions-consumer"]
