@@ -1,4 +1,4 @@
-"""Prometheus with its tools, and bubblewrap: from the user's PATH, or out of Debian's packages.
+"""Prometheus, Alertmanager, bubblewrap, busybox: from the user's PATH, or out of Debian's packages.
 
     python tests/debian_tools.py            bring what is missing (part of `make tools`)
     python tests/debian_tools.py --check    say what is there
@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOWNLOAD_SECONDS_MAX = 900.0
+READ = "share"
+"""In a package's folder in the cache: what its programs read."""
 
 
 class Package(NamedTuple):
-    """A package of Debian's, and what is taken out of its ``/usr/bin``."""
+    """A package of Debian's, and what is taken out: programs, and a folder that they want there."""
 
     name: str
     programs: tuple[str, ...]
     download_mb: float
+    reads: str = ""
 
     @property
     def folder(self) -> Path:
@@ -38,7 +41,15 @@ class Package(NamedTuple):
 
 PACKAGES = (
     Package(name="bubblewrap", programs=("bwrap",), download_mb=0.1),
+    # The images whose health checks call wget have this one.
+    Package(name="busybox", programs=("busybox",), download_mb=0.5),
     Package(name="prometheus", programs=("prometheus", "promtool"), download_mb=40),
+    Package(
+        name="prometheus-alertmanager",
+        programs=("prometheus-alertmanager", "amtool"),
+        download_mb=10,
+        reads="/usr/share/prometheus/alertmanager",
+    ),
 )
 
 
@@ -56,6 +67,31 @@ def needed(program: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(notice)
     pytest.skip(notice)
+
+
+def command(program: str) -> list[str]:
+    """The words that start a program which reads a folder of its package.
+
+    Where the package is not installed, bubblewrap puts the folder there, for this process alone.
+    """
+    path = Path(needed(program))
+    (package,) = (each for each in PACKAGES if program in each.programs)
+    if path.parent != package.folder:
+        return [str(path)]
+    contained = [needed("bwrap"), "--bind", "/", "/", "--dev-bind", "/dev", "/dev"]
+    contained += ["--tmpfs", "/usr/share", "--ro-bind", str(package.folder / READ), package.reads]
+    contained.append("--die-with-parent")
+    sandboxed(contained)
+    return [*contained, str(path)]
+
+
+def sandboxed(contained: list[str]) -> None:
+    """Skip the test if these words of bubblewrap's start nothing here: users may be denied it."""
+    tried = subprocess.run([*contained, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        import pytest  # as in `needed`
+
+        pytest.skip(f"no sandbox on this machine: {tried.stderr.strip()}")
 
 
 def find(program: str) -> Path | None:
@@ -90,30 +126,35 @@ def _bring(package: Package) -> int:
         _say(f"{package.name}: no apt here, and not on the PATH; the tests with it are skipped")
         return 0
     try:
-        _unpack(package)
+        version = _unpack(package)
     except (ToolError, OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"{package.name}: {error}\n")
         return 1
-    _say(f"{package.name}: {_version(package)}, in {package.folder}")
+    _say(f"{package.name}: {version}, in {package.folder}")
     return 0
 
 
-def _unpack(package: Package) -> None:
+def _unpack(package: Package) -> str:
+    """Bring it into its folder; returns its version."""
     folder = _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
         scratch = Path(temporary)
         _download(package, scratch)
-        _run(["dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(scratch / "unpacked")])
+        file = str(next(scratch.glob("*.deb")))
+        _run(["dpkg-deb", "-x", file, str(scratch / "unpacked")])
         fresh = scratch / "programs"
         fresh.mkdir()
         for program in package.programs:
-            shutil.copy2(scratch / "unpacked" / "usr" / "bin" / program, fresh)
+            shutil.copy2(next((scratch / "unpacked").rglob(f"bin/{program}")), fresh)
+        if package.reads:
+            shutil.copytree(scratch / f"unpacked{package.reads}", fresh / READ)
         try:
             fresh.rename(package.folder)
         except OSError:
             if not package.folder.is_dir():  # somebody else's call was faster
                 raise
+        return _run(["dpkg-deb", "--field", file, "Version"]).strip()
 
 
 def _download(package: Package, scratch: Path) -> None:
@@ -144,10 +185,6 @@ def _run(command: list[str], *, cwd: Path | None = None) -> str:
         last_words = (done.stderr or done.stdout).strip().splitlines()[-5:]
         raise ToolError("\n  ".join([f"{command[0]} ended with {done.returncode}", *last_words]))
     return done.stdout + done.stderr
-
-
-def _version(package: Package) -> str:
-    return _run([str(package.folder / package.programs[-1]), "--version"]).splitlines()[0]
 
 
 def _cache_folder() -> Path:
