@@ -4,9 +4,9 @@
 
 Two members in one process take turns, both with the real loop from reading to commit: one counts
 everything, the other nothing, and keeps no times for it either. The gauges are set once a second of
-work, as the running member does. Kafka and Meta cost nothing here, so that the share in production is
-smaller. Of each the quietest round counts, for what a busy machine adds is never negative; only the
-shares travel between machines.
+work, as the running member does. Kafka and Meta cost nothing here, so that in production the share
+is smaller. Of each the quietest round counts, for what a busy machine adds is never negative; only
+the shares travel between machines.
 
 Three kinds of events: a shop's with everything that is known of a person, small ones of a CRM, and
 small ones of which each has lost a match key and draws a warning.
@@ -41,7 +41,6 @@ from consumer.model import (
     Delivered,
     EndOfPartition,
     PixelId,
-    Prepared,
     Record,
     Request,
     TopicPartition,

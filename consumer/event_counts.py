@@ -2,20 +2,31 @@
 
 from collections import Counter as Tally
 from collections.abc import Collection, Sequence
+from itertools import product
 
 from consumer.event_names import STANDARD_EVENT_NAMES
+from consumer.match_keys import META_KEYS
 from consumer.metric_contract import Outcome
 from consumer.metric_labels import (
     CUSTOM,
     OTHER,
     DestinationLabels,
+    droppable,
     dropped_labels,
     event_name_label,
     exemplar_labels,
     match_key_label,
 )
 from consumer.metric_series import Declared
-from consumer.model import Delivered, PixelId, Prepared, Reason, Rejected, Suppressed
+from consumer.model import (
+    Delivered,
+    DropReason,
+    PixelId,
+    Prepared,
+    Reason,
+    Rejected,
+    Suppressed,
+)
 
 
 class EventCounts:
@@ -36,12 +47,17 @@ class EventCounts:
         """The destinations that are configured now have their counters. What a series is born with
         is lost to increase(), by which we are reconciled."""
         for destination in self._destinations.known:
-            for outcome in Outcome:
-                self._events.labels(destination, "Purchase", outcome.value)
-            for event_name in (*STANDARD_EVENT_NAMES, CUSTOM):
-                self._events.labels(destination, event_name, Outcome.ACCEPTED.value)
+            for event_name, outcome in product((*STANDARD_EVENT_NAMES, CUSTOM), Outcome):
+                self._events.labels(destination, event_name, outcome.value)
+            for match_key in (*META_KEYS, OTHER):
+                self._match_key_events.labels(destination, match_key)
             self._test_events.labels(destination)
             self._delivery_seconds.at_zero(destination)
+        self._events.labels(OTHER, CUSTOM, Outcome.DEAD_LETTERED.value)
+        for field, drop_reason in droppable():
+            self._dropped.labels(field, drop_reason.value)
+        for drop_reason in DropReason:
+            self._dropped.labels(OTHER, drop_reason.value)
         for reason in Reason:
             for label in (*self._destinations.known, OTHER):
                 self._dead_letters.labels(label, reason.value)
