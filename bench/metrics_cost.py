@@ -255,7 +255,7 @@ class _TakesAll:
     def wait(self, seconds: float) -> None: ...
 
 
-_NAMES = ("Lead", "Purchase", "Contact", "StartTrial", "deal_closed")
+_NAMES = ("Lead", "Subscribe", "Contact", "StartTrial", "deal_closed")
 
 
 def _small(number: int) -> Fields:

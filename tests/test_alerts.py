@@ -202,17 +202,45 @@ def test_what_an_alert_says_is_filled_in(tmp_path: Path) -> None:
         assert "description=" in each
 
 
+def test_a_share_of_events_with_a_match_key_is_never_more_than_all(tmp_path: Path) -> None:
+    """A key's first events come with the second scrape, those of another name with the third."""
+    job = 'job="conversions-consumer", namespace="shop", destination="1"'
+    accepted = f'conversions_events_total{{{job}, outcome="accepted", event_name='
+    values = {
+        f'{accepted}"Lead"}}': "0 600 1200",
+        f'{accepted}"Purchase"}}': "500 500 500",
+        f'conversions_match_key_events_total{{{job}, match_key="em"}}': "0 600 1200",
+        f'conversions_match_key_events_total{{{job}, match_key="ph"}}': "300 900 1500",
+    }
+    share = f"job:conversions_match_key_coverage:ratio{{{job}, match_key="
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": told} for name, told in values.items()],
+        "promql_expr_test": [
+            {
+                "expr": "job:conversions_match_key_coverage:ratio",
+                "eval_time": "30s",
+                "exp_samples": [
+                    {"labels": f'{share}"{key}"}}', "value": 1} for key in ("em", "ph")
+                ],
+            }
+        ],
+    }
+
+    assert _tested([test], RULES, tmp_path, 0.25) == ""
+
+
 def told(stories: Sequence[Story], shipped: Path, folder: Path, evaluated_minutes: int) -> str:
     """What promtool has to say against the stories; nothing when all is as it should be."""
     return _tested(as_tests(stories), shipped, folder, evaluated_minutes)
 
 
-def _tested(tests: object, shipped: Path, folder: Path, evaluated_minutes: int) -> str:
+def _tested(tests: object, shipped: Path, folder: Path, evaluated_minutes: float) -> str:
     shutil.copy(shipped, folder / "alerts.yaml")
     groups = list(dict.fromkeys(rule.group for rule in rules(shipped.read_text(encoding="utf-8"))))
     document = {
         "rule_files": ["alerts.yaml"],
-        "evaluation_interval": f"{evaluated_minutes}m",
+        "evaluation_interval": f"{round(60 * evaluated_minutes)}s",
         "group_eval_order": groups,
         "tests": tests,
     }
