@@ -1,6 +1,7 @@
 """The alerts that ship: valid, about series that exist, tried on stories, each with a runbook."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from tests.alert_series import Story, as_tests
 from tests.alert_stories import BURNING, STORIES
 from tests.alert_stories import LONG as SLOW
 from tests.debian_tools import needed
+from tests.integration.test_alerts import IN_AN_OUTAGE, OF_SCRAPING, PROVOKED
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "helm" / "files" / "alerts.yaml"
@@ -292,17 +294,20 @@ def test_a_runbook_names_metrics_and_labels_that_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_runbook_calls_commands_with_options_that_exist(name: str) -> None:
+def test_a_runbook_calls_commands_that_parse(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for file in ("events.jsonl", "destinations.yaml"):
+        (tmp_path / file).touch()
     for line in re.findall(r"\bconversions ([a-z].*)$", _code(text), re.MULTILINE):
         command: Any = get_command(app)
-        words = line.split("|")[0].split()
+        words = shlex.split(line.split("|")[0])
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
-        assert command.name is not None, line
-        known = {option for each in command.params for option in each.opts}
-        options = {word for word in words if word.startswith("--")}
-        assert options <= known | {"--help"}, line
+        # Reads every option and argument as the command itself would, and runs nothing.
+        command.make_context(command.name, words)
 
 
 def _code(text: str) -> str:
@@ -324,6 +329,14 @@ def test_a_runbook_names_a_story_in_which_its_alert_fires(name: str) -> None:
     named = set(re.findall(r"\*([^*\n]+)\*", " ".join(tested.split())))
     assert named & stories
     assert named <= {story.name for story in _told()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runbook_says_whether_its_alert_fired_for_real(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+
+    real = {*PROVOKED, *IN_AN_OUTAGE, *OF_SCRAPING}
+    assert ("Fired for real" in " ".join(text.split())) == (name in real)
 
 
 def test_the_index_lists_every_runbook_with_its_severity() -> None:
