@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from consumer.commits import Commits
-from consumer.decode import NeedsSchema
+from consumer.decode import NeedsSchema, UnknownSchema
 from consumer.deliveries import Deliveries
 from consumer.flow import Limits
 from consumer.guard import Guard
@@ -284,7 +284,10 @@ class Pipeline:
         if fetched.known is None:
             self._journal.schema_trouble(fetched.error or "")
             return
-        self._journal.schema_fetched()
+        if isinstance(fetched.known, UnknownSchema):
+            self._journal.schema_unknown(fetched.known.detail)
+        else:
+            self._journal.schema_fetched()
         for record in self._intake.release(fetched.ref):
             if not self._ledger.is_over(record.tenure):
                 self._enter(record, now, now_ms)
