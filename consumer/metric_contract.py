@@ -144,6 +144,14 @@ EVENTS: tuple[Metric, ...] = (
         (CONFIGURED,),
     ),
     Metric(
+        "conversions_earliest_pending_expiry_timestamp_seconds",
+        GAUGE,
+        "seconds since the epoch",
+        "When the first event in hand may no longer be sent, by the limit that applies to it; "
+        "absent when nothing waits",
+        (CONFIGURED,),
+    ),
+    Metric(
         "conversions_events_resent_late_total",
         COUNTER,
         "events",

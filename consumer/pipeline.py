@@ -297,7 +297,7 @@ class Pipeline:
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
         self._rejections.gauges()
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
-        self._journal.metrics.pending(self._deliveries.in_hand(), self._deliveries.oldest_ms())
+        self._journal.metrics.pending(self._deliveries.in_hand(), self._deliveries.times())
         self._journal.metrics.flow(
             records=self._ledger.open_records,
             size_bytes=self._ledger.open_bytes,

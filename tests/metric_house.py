@@ -31,6 +31,7 @@ from consumer.model import (
     Split,
     Suppressed,
     Throttled,
+    Times,
     TopicPartition,
     Verdict,
 )
@@ -168,7 +169,7 @@ def fill(
     states = {pixel: (OutboxState.HALTED.value, "token") for pixel in destinations}
     metrics.destination_states(states)
     everybody = dict.fromkeys(destinations, 1)
-    metrics.pending(everybody, everybody)
+    metrics.pending(everybody, dict.fromkeys(destinations, Times(1, 2)))
     metrics.meta_usage({(pixel, kind): 0.5 for pixel in destinations for kind in UsageKind})
     metrics.guard([Alarm(pixel, reasons[0]) for pixel in destinations], everybody)
     metrics.token_states(dict.fromkeys(destinations, TokenState(True, 2e9)))

@@ -354,7 +354,12 @@ def test_the_index_lists_every_runbook_with_its_severity() -> None:
 
 
 PLANTED = {
-    "a threshold": ("> 5 * 86400", "> 7 * 86400", "events wait for almost a week"),
+    "a threshold": ("< 2 * 86400", "< 0 * 86400", "events wait for almost a week"),
+    "the age of what has little left": (
+        "> 2 * 86400",
+        "> -1",
+        "a destination gives its events up after a day",
+    ),
     "a label's value": (
         'state="halted", reason!="every_event_refused"',
         'state="ready", reason!="every_event_refused"',

@@ -10,12 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.amounts import Amount
 from consumer.metric_contract import GROUPS, Kind, Metric
 from consumer.metric_labels import droppable
 from consumer.metric_series import Declared
 from consumer.metrics import Metrics
-from consumer.model import DropReason, PixelId
+from consumer.model import Amount, DropReason, PixelId
 from tests.debian_tools import needed
 from tests.fakes.house import SHOP, house
 from tests.fakes.meta import refusal

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.amounts import Amount
 from consumer.event_names import STANDARD_EVENT_NAMES
 from consumer.metric_contract import Outcome, metric_named
 from consumer.metric_labels import code_labels
@@ -23,6 +22,7 @@ from consumer.metric_series import TalliedHistogram
 from consumer.metrics import Metrics
 from consumer.model import (
     Accepted,
+    Amount,
     Batch,
     Closing,
     Dropped,
@@ -37,6 +37,7 @@ from consumer.model import (
     Request,
     RetryCause,
     Suppressed,
+    Times,
     TopicPartition,
     WindowKey,
 )
@@ -564,13 +565,16 @@ def test_what_is_sent_again_later_than_meta_remembers_is_counted() -> None:
 def test_what_waits_for_nobody_has_no_oldest_event() -> None:
     house = House(ONE, TWO)
 
-    house.metrics.pending({ONE: 3, STRANGER: 1}, {ONE: 1500, STRANGER: 1})
+    house.metrics.pending({ONE: 3, STRANGER: 1}, {ONE: Times(1500, 9000), STRANGER: Times(1, 2)})
 
     assert house.value("pending_events", destination=ONE) == 3
     assert house.value("pending_events", destination=TWO) == 0
     oldest = "oldest_pending_event_timestamp_seconds"
     assert house.value(oldest, destination=ONE) == 1.5
     assert house.value(oldest, destination=TWO) is None
+    expiry = "earliest_pending_expiry_timestamp_seconds"
+    assert house.value(expiry, destination=ONE) == 9
+    assert house.value(expiry, destination=TWO) is None
     assert not any(STRANGER in series for series in house.series())
 
 
@@ -579,7 +583,7 @@ def test_a_destination_that_is_gone_keeps_its_counts_and_loses_its_gauges() -> N
     house.delivered(prepared(destination=TWO))
 
     house.metrics.configured([ONE])
-    house.metrics.pending({ONE: 1, TWO: 1}, {ONE: 1, TWO: 1})
+    house.metrics.pending({ONE: 1, TWO: 1}, {ONE: Times(1, 2), TWO: Times(1, 2)})
     house.metrics.destination_states({TWO: ("halted", "token")})
     house.metrics.meta_usage({(TWO, UsageKind.APP): 0.5})
 
