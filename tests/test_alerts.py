@@ -205,7 +205,7 @@ def test_what_an_alert_says_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_a_share_of_events_with_a_match_key_is_never_more_than_all(tmp_path: Path) -> None:
-    """A key's first events come with the second scrape, those of another name with the third."""
+    """Counters are first seen when some have counted; a key that never came has no share."""
     job = 'job="conversions-consumer", namespace="shop", destination="1"'
     accepted = f'conversions_events_total{{{job}, outcome="accepted", event_name='
     values = {
@@ -213,6 +213,7 @@ def test_a_share_of_events_with_a_match_key_is_never_more_than_all(tmp_path: Pat
         f'{accepted}"Purchase"}}': "500 500 500",
         f'conversions_match_key_events_total{{{job}, match_key="em"}}': "0 600 1200",
         f'conversions_match_key_events_total{{{job}, match_key="ph"}}': "300 900 1500",
+        f'conversions_match_key_events_total{{{job}, match_key="zp"}}': "0 0 0",
     }
     share = f"job:conversions_match_key_coverage:ratio{{{job}, match_key="
     test = {
