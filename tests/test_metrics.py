@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.event_names import STANDARD_EVENT_NAMES
-from consumer.metric_contract import Outcome, metric_named
+from consumer.event_names import NEAR_MISS, STANDARD_EVENT_NAMES
+from consumer.metric_contract import WARNINGS, Outcome, metric_named
 from consumer.metric_labels import code_labels
 from consumer.metric_series import TalliedHistogram
 from consumer.metrics import Metrics
@@ -41,6 +41,7 @@ from consumer.model import (
     TopicPartition,
     WindowKey,
 )
+from consumer.requirements import website_gaps
 from consumer.usage import UsageKind
 from tests.metric_house import (
     CLASSES,
@@ -606,6 +607,12 @@ def test_limits_and_the_topics_partitions_appear_once_they_are_known() -> None:
 
     assert [house.value(name) for name in names] == [5, 7]
     assert house.value("kafka_topic_partitions", topic="events") == 12
+
+
+def test_whatever_an_event_may_lack_is_declared() -> None:
+    gaps = website_gaps({"action_source": "website", "user_data": {}}, strict=False)
+
+    assert {*gaps, NEAR_MISS} == set(WARNINGS)
 
 
 def test_a_field_that_the_schema_does_not_have_is_other() -> None:
