@@ -1,6 +1,7 @@
 """What a run shows in its metrics: how long events take, what waits, what is tried, the lag."""
 
 from collections import deque
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_what_is_left_of_an_events_time_is_by_the_limit_that_applies_to_it() -> 
     home = house(window_events=2)
     home.meta.standing[SHOP] = home.meta.standing[CRM] = expired_token()
     now_ms, day_ms = home.clock.now_ms(), 86_400_000
-    stores = {"actionSource": "physical_store", "eventTime": now_ms - 40 * day_ms}
+    stores: dict[str, Any] = {"actionSource": "physical_store", "eventTime": now_ms - 40 * day_ms}
     home.publish(0, events=3, destination=SHOP, **stores)
     home.publish(0, destination=CRM, eventTime=now_ms - 3 * day_ms)
     home.publish(0, destination=CRM, **stores)
