@@ -28,7 +28,7 @@ from consumer.window import Windows
 PIXEL = "1729525464415281"
 NOW_MS = 1_795_000_000_000
 MATCH_KEYS = 11
-"""Those of ``_event`` that are hashed."""
+"""Those of ``shop_event`` that are hashed."""
 
 BLOCK = 250
 """Events of one step before it is the next one's turn."""
@@ -72,7 +72,9 @@ class _Steps:
 
     def _block(self, first: int, size: int) -> Iterator[tuple[str, float]]:
         records = [
-            Record(PARTITION, n, NOW_MS, None, self._encoder.encode(_event(n)), (), self._tenure)
+            Record(
+                PARTITION, n, NOW_MS, None, self._encoder.encode(shop_event(n)), (), self._tenure
+            )
             for n in range(first, first + size)
         ]
 
@@ -118,7 +120,7 @@ _LAST = ("Lovelace", "Hopper", "Lamarr", "Clarke", "Johnson", "Jackson", "Perlma
 _CITY = ("Berlin", "São Paulo", "San Francisco", "Lagos", "Kraków", "Nagoya", "Saint-Denis")
 
 
-def _event(number: int) -> dict[str, Any]:
+def shop_event(number: int) -> dict[str, Any]:
     """A website's Purchase by a person of their own, with everything that a shop knows of them."""
     return {
         "destinationId": PIXEL,

@@ -23,9 +23,10 @@ from consumer.model import (
     Request,
     Scope,
     Throttled,
+    Times,
     TopicPartition,
     Verdict,
-    oldest,
+    earliest,
 )
 from consumer.outbox import Outbox
 from consumer.sharing import SLOW_SHARE, Sharing
@@ -269,14 +270,15 @@ class Deliveries:
             events[destination] += outbox.events
         return events
 
-    def oldest_ms(self) -> dict[PixelId, int]:
-        """The time of the oldest event that each destination holds, of those that hold any."""
-        times: dict[PixelId, int | None] = dict(self._windows.oldest_ms())
+    def times(self) -> dict[PixelId, Times]:
+        """When the events that each destination holds happened and expire, of those that hold
+        any."""
+        times: dict[PixelId, Times | None] = dict(self._windows.times())
         for _, _, event in self._held:
-            times[event.destination] = oldest(times.get(event.destination), event.event_time_ms)
+            times[event.destination] = earliest(times.get(event.destination), Times.of([event]))
         for destination, outbox in self.outboxes.items():
-            times[destination] = oldest(times.get(destination), outbox.oldest_ms())
-        return {each: time_ms for each, time_ms in times.items() if time_ms is not None}
+            times[destination] = earliest(times.get(destination), outbox.times())
+        return {each: found for each, found in times.items() if found is not None}
 
     def carried(self, destination: PixelId) -> Carried:
         """What one destination holds, in its windows and in its outbox."""

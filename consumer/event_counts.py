@@ -2,20 +2,30 @@
 
 from collections import Counter as Tally
 from collections.abc import Collection, Sequence
+from itertools import product
 
 from consumer.event_names import STANDARD_EVENT_NAMES
-from consumer.metric_contract import Outcome
+from consumer.match_keys import META_KEYS
+from consumer.metric_contract import WARNINGS, Outcome
 from consumer.metric_labels import (
     CUSTOM,
     OTHER,
     DestinationLabels,
-    dropped_labels,
+    droppable,
     event_name_label,
     exemplar_labels,
     match_key_label,
 )
 from consumer.metric_series import Declared
-from consumer.model import Delivered, PixelId, Prepared, Reason, Rejected, Suppressed
+from consumer.model import (
+    Delivered,
+    DropReason,
+    PixelId,
+    Prepared,
+    Reason,
+    Rejected,
+    Suppressed,
+)
 
 
 class EventCounts:
@@ -28,20 +38,29 @@ class EventCounts:
         self._age_seconds = declared.histogram("conversions_event_age_seconds")
         self._test_events = declared.counter("conversions_test_events_total")
         self._match_key_events = declared.counter("conversions_match_key_events_total")
-        self._dropped = declared.counter("conversions_dropped_fields_total")
-        self._warnings = declared.counter("conversions_event_warnings_total")
+        dropped = declared.counter("conversions_dropped_fields_total")
+        other = ((OTHER, reason) for reason in DropReason)
+        # A publisher's mistake is in each of its events: to look a series up costs three times as
+        # much as to count.
+        self._dropped = {
+            (field, reason): dropped.labels(field, reason.value)
+            for field, reason in (*droppable(), *other)
+        }
+        warnings = declared.counter("conversions_event_warnings_total")
+        self._warnings = {each: warnings.labels(each) for each in WARNINGS}
         self._dead_letters = declared.counter("conversions_dead_letters_total")
 
     def at_zero(self) -> None:
         """The destinations that are configured now have their counters. What a series is born with
         is lost to increase(), by which we are reconciled."""
         for destination in self._destinations.known:
-            for outcome in Outcome:
-                self._events.labels(destination, "Purchase", outcome.value)
-            for event_name in (*STANDARD_EVENT_NAMES, CUSTOM):
-                self._events.labels(destination, event_name, Outcome.ACCEPTED.value)
+            for event_name, outcome in product((*STANDARD_EVENT_NAMES, CUSTOM), Outcome):
+                self._events.labels(destination, event_name, outcome.value)
+            for match_key in (*META_KEYS, OTHER):
+                self._match_key_events.labels(destination, match_key)
             self._test_events.labels(destination)
             self._delivery_seconds.at_zero(destination)
+        self._events.labels(OTHER, CUSTOM, Outcome.DEAD_LETTERED.value)
         for reason in Reason:
             for label in (*self._destinations.known, OTHER):
                 self._dead_letters.labels(label, reason.value)
@@ -91,9 +110,10 @@ class EventCounts:
     def prepared(self, event: Prepared) -> None:
         """What was left out of an event and what it lacks; most events have neither."""
         for dropped in event.dropped:
-            self._dropped.labels(*dropped_labels(dropped)).inc()
+            series = self._dropped.get(dropped) or self._dropped[OTHER, dropped.reason]
+            series.inc()
         for warning in event.warnings:
-            self._warnings.labels(warning).inc()
+            self._warnings[warning].inc()
 
     def _count(
         self, destination: PixelId | None, event_name: str, outcome: Outcome, count: int

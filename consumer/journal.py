@@ -335,6 +335,13 @@ class Journal:
         if self.troubles.is_new("schema", error):
             self.log.warning("schema cannot be fetched; its partition waits", error=error)
 
+    def schema_unknown(self, detail: str) -> None:
+        """The registry has said for long enough that it does not have a schema."""
+        self.troubles.over("schema")
+        if self.troubles.is_new("unknown schema", detail):
+            told = "the registry does not have a schema; its records are dead-lettered"
+            self.log.warning(told, detail=detail)
+
     def schema_fetched(self) -> None:
         """A schema is there."""
         if (repeated := self.troubles.over("schema")) is not None:
@@ -410,7 +417,9 @@ class Journal:
         """Partitions are paused, or no longer, or for another cause."""
         for partition, cause in paused.items():
             if cause is not before.get(partition) and cause is not PauseCause.IN_FLIGHT:
-                self.log.warning("partition paused", partition=str(partition), cause=cause.value)
+                # Every start waits a moment for its first schema; if it lasts, another line warns.
+                say = self.log.info if cause is PauseCause.SCHEMA else self.log.warning
+                say("partition paused", partition=str(partition), cause=cause.value)
         for partition in before.keys() - paused.keys():
             if before[partition] is not PauseCause.IN_FLIGHT:
                 self.log.info("partition resumed", partition=str(partition))

@@ -92,7 +92,7 @@ MATCH_KEY = Label("match_key", (*META_KEYS, OTHER))
 REASON = Label("reason", _values(Reason))
 TOPIC = Label("topic", told="CONVERSIONS_TOPIC")
 PARTITION = Label("partition", told="the partitions that this member owns")
-_WARNINGS = (Reason.MISSING_USER_AGENT.value, Reason.MISSING_SOURCE_URL.value, NEAR_MISS)
+WARNINGS = (Reason.MISSING_USER_AGENT.value, Reason.MISSING_SOURCE_URL.value, NEAR_MISS)
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
@@ -141,6 +141,14 @@ EVENTS: tuple[Metric, ...] = (
         GAUGE,
         "seconds since the epoch",
         "The time of the oldest event in hand; absent when nothing waits",
+        (CONFIGURED,),
+    ),
+    Metric(
+        "conversions_earliest_pending_expiry_timestamp_seconds",
+        GAUGE,
+        "seconds since the epoch",
+        "When the first event in hand may no longer be sent, by the limit that applies to it; "
+        "absent when nothing waits",
         (CONFIGURED,),
     ),
     Metric(
@@ -195,7 +203,7 @@ DATA_QUALITY: tuple[Metric, ...] = (
         COUNTER,
         "events",
         "Events that Meta takes but can use less well",
-        (Label("warning", _WARNINGS),),
+        (Label("warning", WARNINGS),),
     ),
     Metric(
         "conversions_guard_alarm",

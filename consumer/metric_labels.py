@@ -11,7 +11,7 @@ from typing import Any
 
 from consumer.event_names import STANDARD_EVENT_NAMES
 from consumer.match_keys import META_KEYS, USER_FIELDS
-from consumer.model import Dropped, DropReason, PixelId
+from consumer.model import DropReason, PixelId
 from consumer.schema_plan import event_schema
 from consumer.verdicts import NEGATIVE, ROWS
 
@@ -58,12 +58,6 @@ def event_name_label(event_name: str) -> str:
 def match_key_label(match_key: str) -> str:
     """Meta's name of a match key."""
     return match_key if match_key in _KEYS else OTHER
-
-
-def dropped_labels(dropped: Dropped) -> tuple[str, str]:
-    """Field and reason."""
-    reason = dropped.reason.value
-    return (dropped.field if (dropped.field, dropped.reason) in droppable() else OTHER), reason
 
 
 @cache

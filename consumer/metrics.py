@@ -17,7 +17,7 @@ from consumer.guard import Alarm
 from consumer.letter_trouble import trouble_of
 from consumer.metric_labels import CUSTOM, NOBODY, DestinationLabels
 from consumer.metric_series import Declared
-from consumer.model import PauseCause, PixelId, TopicPartition
+from consumer.model import PauseCause, PixelId, Times, TopicPartition
 from consumer.patience import OutboxState
 from consumer.quality import EventQuality
 from consumer.quality_gauges import quality_series
@@ -62,6 +62,9 @@ class Metrics:
         self._pending = declared.snapshot("conversions_pending_events")
         self._oldest_pending = declared.snapshot(
             "conversions_oldest_pending_event_timestamp_seconds"
+        )
+        self._first_expiry = declared.snapshot(
+            "conversions_earliest_pending_expiry_timestamp_seconds"
         )
         self._guard_alarm = declared.snapshot("conversions_guard_alarm")
         self._guard_held = declared.snapshot("conversions_guard_held_records")
@@ -171,14 +174,14 @@ class Metrics:
         for cause in PauseCause:
             self._paused.labels(cause.value).set(tally[cause])
 
-    def pending(self, events: Mapping[PixelId, int], oldest_ms: Mapping[PixelId, int]) -> None:
-        """How many events wait for each destination, and the event time of the oldest; where
-        nothing waits there is none."""
+    def pending(self, events: Mapping[PixelId, int], times: Mapping[PixelId, Times]) -> None:
+        """How many events wait for each destination, the event time of the oldest, and when the
+        first expires; where nothing waits there is neither."""
         known = self._destinations.known
+        ours = {each: found for each, found in times.items() if each in known}
         self._pending.set({(each,): float(events.get(each, 0)) for each in known})
-        self._oldest_pending.set(
-            {(each,): time_ms / 1000 for each, time_ms in oldest_ms.items() if each in known}
-        )
+        self._oldest_pending.set({(each,): found.oldest_ms / 1000 for each, found in ours.items()})
+        self._first_expiry.set({(each,): found.expires_ms / 1000 for each, found in ours.items()})
 
     def topic(self, name: str, partitions: int) -> None:
         """How many partitions the topic has."""

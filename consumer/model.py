@@ -304,9 +304,29 @@ class Carried(NamedTuple):
         )
 
 
-def oldest(*times_ms: int | None) -> int | None:
-    """The earliest of these; None is none."""
-    return min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+class Times(NamedTuple):
+    """Of some events: the time of the oldest, and when the first of them expires."""
+
+    oldest_ms: int
+    expires_ms: int
+
+    @staticmethod
+    def of(events: Collection[Prepared]) -> "Times | None":
+        """What these events are; None of none."""
+        if not events:
+            return None
+        return Times(
+            oldest_ms=min(event.event_time_ms for event in events),
+            expires_ms=min(event.expires_at_ms for event in events),
+        )
+
+
+def earliest(*times: Times | None) -> Times | None:
+    """All together; None is none."""
+    known = [each for each in times if each is not None]
+    if not known:
+        return None
+    return Times(min(each.oldest_ms for each in known), min(each.expires_ms for each in known))
 
 
 @dataclass(frozen=True, slots=True)

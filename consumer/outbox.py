@@ -28,8 +28,9 @@ from consumer.model import (
     Retry,
     Split,
     Throttled,
+    Times,
     Verdict,
-    oldest,
+    earliest,
 )
 from consumer.parcel import Parcel, may_have_counted, tenures_of
 from consumer.parcel_queue import ParcelQueue
@@ -135,10 +136,10 @@ class Outbox:
             partitions=frozenset().union(*(parcel.carried.partitions for parcel in parcels)),
         )
 
-    def oldest_ms(self) -> int | None:
-        """The time of the oldest event in here."""
-        return oldest(
-            *(each.oldest_ms() for each in (*self._in_flight.values(), *self._queue.parcels))
+    def times(self) -> Times | None:
+        """When the events in here happened and expire."""
+        return earliest(
+            *(each.times() for each in (*self._in_flight.values(), *self._queue.parcels))
         )
 
     def give_back(self, gone: Callable[[Prepared], bool]) -> dict[Place, int]:

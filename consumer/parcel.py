@@ -15,6 +15,7 @@ from consumer.model import (
     Rejected,
     Retry,
     Throttled,
+    Times,
     Verdict,
     WindowKey,
 )
@@ -41,7 +42,7 @@ class Parcel:
     first_sent_at_ms: int | None = None
     ambiguous: frozenset[int] = frozenset()  # the ``id`` of each event; none ever joins a parcel
     error: MetaError | None = None
-    oldest_of: tuple[int, int | None] = (0, None)  # of so many events
+    times_of: tuple[int, Times | None] = (0, None)  # of so many events
 
     def __len__(self) -> int:
         return len(self.events) if self.isolation is None else len(self.isolation)
@@ -52,13 +53,12 @@ class Parcel:
     def waiting(self) -> list[Prepared]:
         return self.events if self.isolation is None else self.isolation.events
 
-    def oldest_ms(self) -> int | None:
-        """The time of its oldest event; asked for every second, and mostly of the same events."""
-        counted, _ = self.oldest_of
+    def times(self) -> Times | None:
+        """When its events happened and expire; asked for every second, mostly of the same ones."""
+        counted, _ = self.times_of
         if counted != len(self):  # events only ever leave
-            times = (event.event_time_ms for event in self.waiting())
-            self.oldest_of = (len(self), min(times, default=None))
-        return self.oldest_of[1]
+            self.times_of = (len(self), Times.of(self.waiting()))
+        return self.times_of[1]
 
     def forget_ended(self, is_over: Callable[[int], bool]) -> None:
         """Take out the events whose tenure is over; cheap as long as none is."""

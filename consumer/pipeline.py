@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from consumer.commits import Commits
-from consumer.decode import NeedsSchema
+from consumer.decode import NeedsSchema, UnknownSchema
 from consumer.deliveries import Deliveries
 from consumer.flow import Limits
 from consumer.guard import Guard
@@ -284,7 +284,10 @@ class Pipeline:
         if fetched.known is None:
             self._journal.schema_trouble(fetched.error or "")
             return
-        self._journal.schema_fetched()
+        if isinstance(fetched.known, UnknownSchema):
+            self._journal.schema_unknown(fetched.known.detail)
+        else:
+            self._journal.schema_fetched()
         for record in self._intake.release(fetched.ref):
             if not self._ledger.is_over(record.tenure):
                 self._enter(record, now, now_ms)
@@ -294,7 +297,7 @@ class Pipeline:
         self._journal.metrics.schema_waiting.set(self._intake.waiting)
         self._rejections.gauges()
         self._journal.metrics.meta_usage(self._deliveries.usage(self._clock.now()))
-        self._journal.metrics.pending(self._deliveries.in_hand(), self._deliveries.oldest_ms())
+        self._journal.metrics.pending(self._deliveries.in_hand(), self._deliveries.times())
         self._journal.metrics.flow(
             records=self._ledger.open_records,
             size_bytes=self._ledger.open_bytes,

@@ -97,9 +97,9 @@ class Status(NamedTuple):
 
     @property
     def lag(self) -> int | None:
-        """Of all our partitions; None until it is known of each."""
+        """Of all our partitions; None until it is known of each, and while there are none."""
         lags = [each.lag for each in self.partitions if each.lag is not None]
-        return sum(lags) if len(lags) == len(self.partitions) else None
+        return sum(lags) if lags and len(lags) == len(self.partitions) else None
 
     @property
     def oldest_open_ms(self) -> int | None:

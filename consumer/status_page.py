@@ -133,7 +133,9 @@ def _figures(status: Status, now_ms: int) -> str:
         (
             "Lag, records",
             text("–") if status.lag is None else number(status.lag),
-            "not known yet" if status.lag is None else f"{len(status.partitions)} partitions",
+            "not known yet"
+            if status.partitions and status.lag is None
+            else f"{len(status.partitions)} partitions",
         ),
         ("Not read for now", number(paused), "partitions"),
         (

@@ -16,9 +16,10 @@ from consumer.model import (
     Kind,
     PixelId,
     Prepared,
+    Times,
     TopicPartition,
     WindowKey,
-    oldest,
+    earliest,
 )
 
 BYTES_PER_REQUEST = 512
@@ -33,7 +34,7 @@ class _Window:
     events: list[Prepared] = field(default_factory=list)
     size_bytes: int = BYTES_PER_REQUEST
     counted: Carried = NOTHING
-    oldest_ms: int | None = None  # of what is counted
+    times: Times | None = None  # of what is counted
 
     def carried(self) -> Carried:
         """What it holds. Asked for at every turn of a destination in trouble: only what came since
@@ -41,13 +42,13 @@ class _Window:
         new = self.events[self.counted.events :]
         if new:
             self.counted = self.counted.plus(Carried.of(new))
-            self.oldest_ms = oldest(self.oldest_ms, *(event.event_time_ms for event in new))
+            self.times = earliest(self.times, Times.of(new))
         return self.counted
 
-    def oldest(self) -> int | None:
-        """The time of its oldest event."""
+    def all_times(self) -> Times | None:
+        """When its events happened and expire."""
         self.carried()
-        return self.oldest_ms
+        return self.times
 
 
 class Windows:
@@ -79,11 +80,11 @@ class Windows:
             events[key.destination] += len(window.events)
         return events
 
-    def oldest_ms(self) -> dict[PixelId, int]:
-        """The time of the oldest event that waits for each destination."""
-        times: dict[PixelId, int] = {}
+    def times(self) -> dict[PixelId, Times]:
+        """When the events that wait for each destination happened and expire."""
+        times: dict[PixelId, Times] = {}
         for key, window in self._open.items():
-            found = oldest(times.get(key.destination), window.oldest())
+            found = earliest(times.get(key.destination), window.all_times())
             assert found is not None, "no window is empty"
             times[key.destination] = found
         return times
@@ -146,7 +147,7 @@ class Windows:
             if len(kept) == len(window.events):
                 continue
             if kept:
-                window.events, window.counted, window.oldest_ms = kept, NOTHING, None
+                window.events, window.counted, window.times = kept, NOTHING, None
                 window.size_bytes = BYTES_PER_REQUEST + sum(len(e.body) + 1 for e in kept)
             else:
                 del self._open[key]

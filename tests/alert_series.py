@@ -110,6 +110,9 @@ def _destination(member: str, destination: str, events: int, steps: int, seconds
         found[series("oldest_pending_event_timestamp_seconds", member, **to)] = (
             f"0+{seconds}x{steps}"
         )
+        found[series("earliest_pending_expiry_timestamp_seconds", member, **to)] = (
+            f"{7 * 86400}+{seconds}x{steps}"
+        )
     for reason in REASONS:
         found[series("dead_letters_total", member, reason=reason, **to)] = f"0x{steps}"
     return found

@@ -55,6 +55,15 @@ def _lag(values: str) -> Series:
     return {series("kafka_lag_records", topic="conversions.events", partition="0"): values}
 
 
+def _waiting(member: str, destination: str, *, days: int, left: int) -> Series:
+    """Events wait, the oldest of them for so many days; the first has so many left."""
+    to = {"destination": destination}
+    return {
+        series("oldest_pending_event_timestamp_seconds", member, **to): f"{-days * 86400}x60",
+        series("earliest_pending_expiry_timestamp_seconds", member, **to): f"{left * 86400}x60",
+    }
+
+
 CALM: tuple[Story, ...] = (
     Story("healthy from the first minute on", healthy(HOUR), {m: () for m in (0, 1, 5, 15, 60)}),
     Story("a deploy in the middle", _deploy(), {m: () for m in (29, 31, 33, 36, 40, 60)}),
@@ -74,6 +83,7 @@ CALM: tuple[Story, ...] = (
             "kafka_lag_records",
             "pending_events",
             "oldest_pending_event_timestamp_seconds",
+            "earliest_pending_expiry_timestamp_seconds",
             "graph_version_expiry_timestamp_seconds",
             "destination_state",
         ),
@@ -163,12 +173,7 @@ DELIVERY: tuple[Story, ...] = (
     ),
     Story(
         "events wait for days",
-        healthy(HOUR)
-        | {
-            series(
-                "oldest_pending_event_timestamp_seconds", "b", destination=SECOND
-            ): f"{-3 * 86400}x60"
-        },
+        healthy(HOUR) | _waiting("b", SECOND, days=3, left=4),
         {
             10: (),
             30: (alert("EventNearingSevenDayLimit", "warning", destination=SECOND),),
@@ -176,18 +181,23 @@ DELIVERY: tuple[Story, ...] = (
     ),
     Story(
         "events wait for almost a week",
-        healthy(HOUR)
-        | {
-            series(
-                "oldest_pending_event_timestamp_seconds", "a", destination=FIRST
-            ): f"{-6 * 86400}x60"
-        },
+        healthy(HOUR) | _waiting("a", FIRST, days=6, left=1),
         {
             30: (
                 alert("EventNearingSevenDayLimit", "critical", destination=FIRST),
                 alert("EventNearingSevenDayLimit", "warning", destination=FIRST),
             ),
         },
+    ),
+    Story(
+        "what a store sold a month ago waits for a moment",
+        healthy(HOUR) | _waiting("a", FIRST, days=40, left=22),
+        {30: (), 60: ()},
+    ),
+    Story(
+        "a destination gives its events up after a day",
+        healthy(HOUR) | _waiting("a", FIRST, days=0, left=1),
+        {30: (), 60: ()},
     ),
     Story(
         "Meta refuses 2% of the events",

@@ -1,8 +1,8 @@
 """Prometheus rules with every duration divided by one factor, so that alerts fire within a test.
 
 Ranges, offsets, ``for``, ``keep_firing_for`` and the groups' intervals are durations; what an
-expression that asks for ``time()`` is compared with is one as well, in seconds. Nothing else
-changes: not a threshold, not a selector.
+expression that asks for ``time()`` is compared with is one as well, in seconds, and so is what a
+rate is multiplied by. Nothing else changes: not a threshold, not a selector.
 """
 
 import re
@@ -24,6 +24,9 @@ _COMPOUND = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 _SPAN = re.compile(r"\[[^\]]*\]|\boffset\s+\S+")
 # `time() - x > 5 * 86400`, `x - time() < 600`: the number is one of seconds.
 _COMPARED = re.compile(r"(time\(\)(?:\{[^}]*\}|[^<>={}])*[<>]=?\s*)(\d+(?:\s*\*\s*\d+)*)")
+# `300 * sum by (job) (rate(`, `sum_over_time(job:x:rate5m{…}[1h]) * 60`: events of so many seconds.
+_OF_A_RATE = re.compile(r"(\d+)(?=\s*\*\s*sum by \([^)]*\) \(rate\()")
+_RATES_OF = re.compile(r"(\bsum_over_time\([^()]*\)\s*\*\s*)(\d+)")
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
 
 
@@ -43,7 +46,10 @@ def expression(text: str, factor: float) -> str:
     parts = _QUOTED.split(text)  # what is quoted stands at the odd places
     for place in range(0, len(parts), 2):
         parts[place] = _SPAN.sub(lambda span: _divided(span[0], factor), parts[place])
-    return _COMPARED.sub(lambda found: found[1] + _seconds(found[2], factor), "".join(parts))
+    divided = _OF_A_RATE.sub(lambda found: _seconds(found[1], factor), "".join(parts))
+    for counted in (_COMPARED, _RATES_OF):
+        divided = counted.sub(lambda found: found[1] + _seconds(found[2], factor), divided)
+    return divided
 
 
 def _each(mapping: dict[str, Any], keys: tuple[str, ...], factor: float) -> None:

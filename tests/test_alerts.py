@@ -1,6 +1,7 @@
 """The alerts that ship: valid, about series that exist, tried on stories, each with a runbook."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from tests.alert_series import Story, as_tests
 from tests.alert_stories import BURNING, STORIES
 from tests.alert_stories import LONG as SLOW
 from tests.debian_tools import needed
+from tests.integration.test_alerts import IN_AN_OUTAGE, OF_SCRAPING, PROVOKED
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "helm" / "files" / "alerts.yaml"
@@ -202,17 +204,46 @@ def test_what_an_alert_says_is_filled_in(tmp_path: Path) -> None:
         assert "description=" in each
 
 
+def test_a_share_of_events_with_a_match_key_is_never_more_than_all(tmp_path: Path) -> None:
+    """Counters are first seen when some have counted; a key that never came has no share."""
+    job = 'job="conversions-consumer", namespace="shop", destination="1"'
+    accepted = f'conversions_events_total{{{job}, outcome="accepted", event_name='
+    values = {
+        f'{accepted}"Lead"}}': "0 600 1200",
+        f'{accepted}"Purchase"}}': "500 500 500",
+        f'conversions_match_key_events_total{{{job}, match_key="em"}}': "0 600 1200",
+        f'conversions_match_key_events_total{{{job}, match_key="ph"}}': "300 900 1500",
+        f'conversions_match_key_events_total{{{job}, match_key="zp"}}': "0 0 0",
+    }
+    share = f"job:conversions_match_key_coverage:ratio{{{job}, match_key="
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": told} for name, told in values.items()],
+        "promql_expr_test": [
+            {
+                "expr": "job:conversions_match_key_coverage:ratio",
+                "eval_time": "30s",
+                "exp_samples": [
+                    {"labels": f'{share}"{key}"}}', "value": 1} for key in ("em", "ph")
+                ],
+            }
+        ],
+    }
+
+    assert _tested([test], RULES, tmp_path, 0.25) == ""
+
+
 def told(stories: Sequence[Story], shipped: Path, folder: Path, evaluated_minutes: int) -> str:
     """What promtool has to say against the stories; nothing when all is as it should be."""
     return _tested(as_tests(stories), shipped, folder, evaluated_minutes)
 
 
-def _tested(tests: object, shipped: Path, folder: Path, evaluated_minutes: int) -> str:
+def _tested(tests: object, shipped: Path, folder: Path, evaluated_minutes: float) -> str:
     shutil.copy(shipped, folder / "alerts.yaml")
     groups = list(dict.fromkeys(rule.group for rule in rules(shipped.read_text(encoding="utf-8"))))
     document = {
         "rule_files": ["alerts.yaml"],
-        "evaluation_interval": f"{evaluated_minutes}m",
+        "evaluation_interval": f"{round(60 * evaluated_minutes)}s",
         "group_eval_order": groups,
         "tests": tests,
     }
@@ -264,17 +295,20 @@ def test_a_runbook_names_metrics_and_labels_that_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_runbook_calls_commands_with_options_that_exist(name: str) -> None:
+def test_a_runbook_calls_commands_that_parse(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for file in ("events.jsonl", "destinations.yaml"):
+        (tmp_path / file).touch()
     for line in re.findall(r"\bconversions ([a-z].*)$", _code(text), re.MULTILINE):
         command: Any = get_command(app)
-        words = line.split("|")[0].split()
+        words = shlex.split(line.split("|")[0])
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
-        assert command.name is not None, line
-        known = {option for each in command.params for option in each.opts}
-        options = {word for word in words if word.startswith("--")}
-        assert options <= known | {"--help"}, line
+        # Reads every option and argument as the command itself would, and runs nothing.
+        command.make_context(command.name, words)
 
 
 def _code(text: str) -> str:
@@ -298,6 +332,14 @@ def test_a_runbook_names_a_story_in_which_its_alert_fires(name: str) -> None:
     assert named <= {story.name for story in _told()}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runbook_says_whether_its_alert_fired_for_real(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+
+    real = {*PROVOKED, *IN_AN_OUTAGE, *OF_SCRAPING}
+    assert ("Fired for real" in " ".join(text.split())) == (name in real)
+
+
 def test_the_index_lists_every_runbook_with_its_severity() -> None:
     text = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| \[(\w+)\]\(\1\.md\) \| ([a-z, ]+) \|", text, re.MULTILINE))
@@ -313,7 +355,12 @@ def test_the_index_lists_every_runbook_with_its_severity() -> None:
 
 
 PLANTED = {
-    "a threshold": ("> 5 * 86400", "> 7 * 86400", "events wait for almost a week"),
+    "a threshold": ("< 2 * 86400", "< 0 * 86400", "events wait for almost a week"),
+    "the age of what has little left": (
+        "> 2 * 86400",
+        "> -1",
+        "a destination gives its events up after a day",
+    ),
     "a label's value": (
         'state="halted", reason!="every_event_refused"',
         'state="ready", reason!="every_event_refused"',

@@ -188,6 +188,20 @@ def test_a_member_that_ends_is_told_at_once_though_the_loop_shows_nothing_more(m
     assert b"This member is ending" in member._page(True)
 
 
+def test_liveness_is_the_heartbeats_alone_and_readiness_the_groups(made: Made) -> None:
+    member, _ = made(CONVERSIONS_LIVENESS_SECONDS="120")
+
+    assert (member._health().live, member._health().ready) == (True, False), "nobody has answered"
+    member._joined = True
+    member._pipeline.heartbeat -= 119.0
+    assert (member._health().live, member._health().ready) == (True, True)
+    member._pipeline.heartbeat -= 2.0
+    assert (member._health().live, member._health().ready) == (False, True)
+    member._pipeline.pump(until=0.0, done=lambda: True)
+    member.stop()
+    assert (member._health().live, member._health().ready) == (True, False), "from SIGTERM on"
+
+
 def test_the_start_line_names_version_and_settings(made: Made) -> None:
     member, lines = made()
     member.stop()

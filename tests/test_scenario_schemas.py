@@ -66,6 +66,26 @@ def test_a_schema_that_nobody_knows_or_can_use_dead_letters_its_records() -> Non
         assert home.committed(0) == 2
 
 
+def test_a_schema_that_the_registry_does_not_have_is_not_told_as_fetched() -> None:
+    home = house()
+    home.publish(0, schema_id=LATE_SCHEMA_ID)
+    home.run(1)
+    for _ in range(3):
+        home.schemas.trouble(LATE_SCHEMA_ID, "schema 2 is not found")
+        home.run(1)
+    home.schemas.arrive(LATE_SCHEMA_ID, UnknownSchema("the registry knows no schema 2"))
+
+    home.settle_all()
+
+    said = [(level, event) for level, event, _ in home.lines.lines if "schema" in event]
+    assert said == [
+        ("warning", "schema cannot be fetched; its partition waits"),
+        ("warning", "the registry does not have a schema; its records are dead-lettered"),
+    ]
+    paused = next(level for level, event, _ in home.lines.lines if event == "partition paused")
+    assert paused == "info", "every start waits for its first schema"
+
+
 def test_news_of_a_schema_for_a_tenure_that_is_over_brings_nothing_back() -> None:
     home = house()
     home.publish(0, events=4, schema_id=LATE_SCHEMA_ID)

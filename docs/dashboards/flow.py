@@ -10,6 +10,7 @@ def flow() -> tuple[Panel, ...]:
     """The panels of the row."""
     state = "conversions_events_total"
     oldest = f"min by (destination) ({of('conversions_oldest_pending_event_timestamp_seconds')})"
+    expiry = of("conversions_earliest_pending_expiry_timestamp_seconds")
     lag = f"max by (topic, partition) ({of('conversions_kafka_lag_records')})"
     return (
         figure(
@@ -108,8 +109,10 @@ def flow() -> tuple[Panel, ...]:
             "s",
             "How old the oldest event is that waits for a destination, by the time that the event"
             " itself carries. At seven days Meta refuses it, and it is lost for good: find out"
-            " what halts the destination long before.",
+            " what halts the destination long before. What is left is by the limit that applies: 62"
+            " days for physical stores, or what the destination sets.",
             Query(seconds_since(oldest), "{{destination}}"),
+            Query(f"min by (destination) ({expiry}) - time()", "{{destination}}: left"),
             Query("vector(7 * 86400)", "Meta's limit"),
             steps=((2 * DAY, YELLOW), (5 * DAY, ORANGE), (7 * DAY, RED)),
             alerts=("ConversionsEventNearingSevenDayLimit",),

@@ -162,7 +162,8 @@ class _Traffic:
         values = [self._event(HEALTHY) for _ in range(self.per_turn)]
         if self.trouble:
             values += [self._event(pixel) for pixel in (FLAKY, BUSY, REVOKED, ENDING)]
-            values += [self._event(FLAKY, age_ms=3 * 3600 * 1000)]
+            # Less than two days are left of seven, divided; ten minutes of them are our margin.
+            values += [self._event(FLAKY, age_ms=(7 * 24 * 60 - 40) * 60 * 1000)]
             values += [self._event(POISONED, customData={"emulator_refuse": "2804019"})]
             values += [self._event(HEALTHY, customData={"emulator_refuse": "2804087"})] * 3
             values += [self._event(BAD_DEPLOY, actionSource=None) for _ in range(8)]
