@@ -55,7 +55,7 @@ class KafkaSource:
         self._errors: list[ClientError] = []
         self._fault: BaseException | None = None
         self._is_static = bool(configuration.get("group.instance.id"))
-        self._mark: str | None = None
+        self._mark = ""
         self.stuck = False
         self._known: dict[tuple[str, int], TopicPartition] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
