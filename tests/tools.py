@@ -33,13 +33,14 @@ COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-depende
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One Maven coordinate; ``classifier`` is empty for a plain jar, which brings what it needs."""
+    """One Maven coordinate; a plain jar brings what it needs, unless it is ``alone``."""
 
     group: str
     name: str
     version: str
     classifier: str = ""
     packaging: str = "jar"
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,24 @@ KAFKA = Tool(
         Artifact("org.slf4j", "slf4j-simple", "1.7.36"),
     ),
 )
+# The programs behind Kafka's scripts; they run on the jars of KAFKA.
+KAFKA_TOOLS = Tool(
+    name="kafka-tools",
+    title="Apache Kafka's programs",
+    version="4.3.1",
+    java_minimum=17,
+    download_mb=8,
+    artifacts=(Artifact("org.apache.kafka", "kafka-tools", "4.3.1", alone=True),),
+)
 APICURIO = Tool(
     name="apicurio-registry",
     title="Apicurio Registry",
     version="3.3.3",
     java_minimum=21,
     download_mb=176,
-    artifacts=(Artifact("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz"),),
+    artifacts=(
+        Artifact("io.apicurio", "apicurio-registry-app", "3.3.3", "all", "tar.gz", alone=True),
+    ),
 )
 AVRO = Tool(
     name="avro-compiler",
@@ -92,7 +104,7 @@ AVRO = Tool(
         Artifact("org.slf4j", "slf4j-nop", "2.0.17"),
     ),
 )
-TOOLS = (KAFKA, APICURIO, AVRO)
+TOOLS = (KAFKA, KAFKA_TOOLS, APICURIO, AVRO)
 
 
 class ToolError(Exception):
@@ -102,6 +114,11 @@ class ToolError(Exception):
 def kafka_libs() -> Path | None:
     """The folder with Kafka's jars, or None until `make tools` has brought it."""
     return _installed(KAFKA)
+
+
+def kafka_tools_libs() -> Path | None:
+    """The folder with the jar of Kafka's programs, or None until `make tools` has brought it."""
+    return _installed(KAFKA_TOOLS)
 
 
 def apicurio_home() -> Path | None:
@@ -287,11 +304,12 @@ def _move_into_place(fresh: Path, target: Path) -> None:
 
 
 def _pom(artifacts: tuple[Artifact, ...]) -> str:
-    """A project that depends on these; an artifact with a classifier is taken without its own."""
+    """A project that depends on these; what is alone is taken without its own dependencies."""
     dependencies = "".join(
         f"<dependency><groupId>{artifact.group}</groupId><artifactId>{artifact.name}</artifactId>"
         f"<version>{artifact.version}</version><type>{artifact.packaging}</type>"
-        + (f"<classifier>{artifact.classifier}</classifier>{_ALONE}" if artifact.classifier else "")
+        + (f"<classifier>{artifact.classifier}</classifier>" if artifact.classifier else "")
+        + (_ALONE if artifact.alone else "")
         + "</dependency>"
         for artifact in artifacts
     )
