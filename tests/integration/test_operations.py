@@ -18,7 +18,6 @@ from tests.integration.events import good_event
 from tests.integration.test_rewind import (
     HOUR_MS,
     committed,
-    environment,
     publish,
     receipts,
     started,
@@ -152,16 +151,23 @@ def test_dead_letters_up_to_one_can_be_deleted(world: World, shell: Shell) -> No
     assert len(world.letters()) == PARTITIONS - count
 
 
-def test_a_group_that_is_empty_takes_the_other_protocol_and_repeats_nothing(world: World) -> None:
-    published: set[str] = set()
-    for number, protocol in enumerate(("classic", "consumer", "classic")):
-        published |= publish(world, f"round-{number}", 8, hours_ago=0)
-        running = started(world, protocol=protocol)
-        assert ("GROUP_PROTOCOL" in str(environment(world, protocol))) is (protocol == "consumer")
-        world.settle(running)
-        end(running)
+@pytest.mark.parametrize(("old", "new"), [("classic", "consumer"), ("consumer", "classic")])
+def test_members_go_over_to_the_other_protocol_one_by_one_and_nothing_is_repeated(
+    world: World, old: str, new: str
+) -> None:
+    published = publish(world, "before", 40, hours_ago=0)
+    leaving = started(world, protocol=old)
+    world.settle(leaving)
+    coming = started(world, protocol=new)
+    coming.wait_for_line(f'"partitions": ["{world.topic}:', 60)
+    published |= publish(world, "between", 40, hours_ago=0)
+    world.settle(leaving)
+    end(leaving)
+    published |= publish(world, "after", 40, hours_ago=0)
+    world.settle(coming)
 
     assert receipts(world, published) == {1}
+    end(coming)
 
 
 def test_the_shell_types_what_a_reader_would() -> None:
