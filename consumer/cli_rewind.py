@@ -86,7 +86,7 @@ def show(settings: Settings, order: Any, *, act: bool, as_json: bool) -> None:
             plan = planned(group, order)
             if act:
                 move_back(group, order, plan)
-                _log_of(settings, plan)
+                _tell_what_moved(_log_of(settings), plan)
     except RewindFailed as error:
         _failed(error)
     if as_json:
@@ -116,7 +116,7 @@ def rewound_before_running(settings: Settings, order: Any, log: Any) -> None:
             advice="conversions rewind --from TIME --yes does it anew",
         )
     else:
-        log.warning("the group was moved back", **_facts(plan))
+        _tell_what_moved(log, plan)
 
 
 def _order(
@@ -153,25 +153,29 @@ def _group(settings: Settings) -> Any:
     )
 
 
-def _log_of(settings: Settings, plan: Any) -> None:
-    """The same line as ``run --from`` has, for whoever looks for it later."""
+def _log_of(settings: Settings) -> Any:
+    """So that a rewind by hand has the line that ``run --from`` has, for whoever looks for it."""
     from consumer.logs import configure_logs, member_name
 
     name = member_name(settings.kafka_consumer)
-    log = configure_logs(level=settings.log_level, log_format=settings.log_format, member=name)
-    log.warning("the group was moved back", **_facts(plan))
+    return configure_logs(level=settings.log_level, log_format=settings.log_format, member=name)
 
 
-def _facts(plan: Any) -> dict[str, Any]:
+def _tell_what_moved(log: Any, plan: Any) -> None:
     from consumer.iso_time import iso_time
 
-    return {
-        "group": plan.group,
-        "since": iso_time(plan.since_ms),
-        "offsets": {str(number): offset for number, offset in plan.offsets.items()},
-        "records": plan.again,
-        "settled_before": plan.settled,
-    }
+    group, since = plan.group, iso_time(plan.since_ms)
+    if not plan.stretches:
+        log.info("nothing was settled since then; the group stays", group=group, since=since)
+        return
+    log.warning(
+        "the group was moved back",
+        group=group,
+        since=since,
+        offsets={str(number): offset for number, offset in plan.offsets.items()},
+        records=plan.again,
+        settled_before=plan.settled,
+    )
 
 
 def _failed(error: Exception) -> None:

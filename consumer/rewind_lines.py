@@ -107,7 +107,10 @@ def _sentences(plan: RewindPlan, *, moved: bool) -> Iterator[str]:
             "then, it counts them a second time."
         )
     if plan.expired:
-        yield f"{plan.expired:,} are older than 7 days, and mostly dead-lettered as event_too_old."
+        yield (
+            f"{plan.expired:,} of them are older than 7 days: Meta takes hardly any of these, and "
+            "the others are dead-lettered as event_too_old."
+        )
     if plan.cut:
         yield (
             f"Retention may have taken what {since} asks for of "

@@ -202,6 +202,7 @@ def test_where_retention_was_faster_it_is_told() -> None:
     assert (cut.cut, cut.offsets) == ([0], {0: 7})
     assert "Retention may have taken" in rewind_text(cut, moved=False, look=LOOK)
     assert (whole.cut, whole.offsets) == ([], {0: 3})
+    assert planned(group_of(log, 10), order(20)).cut == [], "a log that was never cut"
     assert "Retention" not in rewind_text(whole, moved=False, look=LOOK)
 
 
@@ -236,11 +237,25 @@ def test_what_is_old_but_was_never_settled_is_no_duplicate() -> None:
     move_back(group, asked, plan)
 
 
+def test_of_a_backlog_only_what_was_settled_counts_as_forgotten() -> None:
+    plan = planned(group_of(hourly(72), 10), order(70))
+
+    assert (plan.again, plan.settled, plan.forgotten) == (70, 8, 8)
+
+
+def test_where_every_record_is_old_all_of_them_are_forgotten() -> None:
+    log = [NOW_MS - ago * HOUR_MS for ago in (60, 59, 58)]
+
+    plan = planned(group_of(log, 3), order(59))
+
+    assert (plan.settled, plan.forgotten, plan.expired) == (2, 2, 0)
+
+
 def test_what_is_too_old_for_meta_is_counted() -> None:
     plan = planned(group_of(hourly(200), 200), order(190))
 
     assert (plan.settled, plan.forgotten, plan.expired) == (190, 143, 22)
-    assert "22 are older than 7 days" in rewind_text(plan, moved=False, look=LOOK)
+    assert "22 of them are older than 7 days" in rewind_text(plan, moved=False, look=LOOK)
 
 
 # --- who else is there --------------------------------------------------------------------------
@@ -254,6 +269,17 @@ def test_a_group_with_members_is_left_alone() -> None:
         move_back(group, order(4), plan)
     assert group.offsets == {0: 10}
     assert "It cannot be done now" in rewind_text(plan, moved=False, look=LOOK)
+
+
+def test_not_even_brokers_that_would_take_it_get_a_commit_for_a_live_group() -> None:
+    class Lenient(FakeGroup):
+        def commit(self, offsets: Mapping[Number, int], metadata: str) -> None:
+            raise AssertionError("the members would commit over it")
+
+    group = Lenient(logs={0: hourly(10)}, committed={0: Commit(10, "")}, live=1)
+
+    with pytest.raises(RewindFailed, match="has 1 member: end them all first"):
+        move_back(group, order(4), planned(group, order(4)))
 
 
 def test_a_member_that_joins_meanwhile_is_not_disturbed() -> None:

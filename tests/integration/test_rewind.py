@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from consumer.kafka_rewind import GroupIsLive, KafkaGroup
+from consumer.settings import load_settings
 from tests.integration import Running
 from tests.integration.events import good_event
 from tests.integration.world import PARTITIONS, World, metrics_port
@@ -80,6 +82,13 @@ def test_a_group_that_was_moved_back_sends_again_exactly_what_came_since(
     refused = rewind(world, "--from", "2h", "--yes")
     assert refused.wait(60) == 1
     assert f"group {world.group} has 1 member: end them all first" in refused.output()
+    behind_its_back = KafkaGroup(
+        configuration=load_settings(world.environment()).kafka_consumer,
+        group=world.group,
+        topic=world.topic,
+    )
+    with pytest.raises(GroupIsLive):
+        behind_its_back.commit({0: 0}, "of nobody")
     assert committed(world) == settled
     running.terminate()
     assert running.wait(60) == 0
@@ -176,6 +185,8 @@ def test_a_group_and_a_topic_that_are_not_there_are_told(world: World) -> None:
     nothing = rewind(world, "--from", "2h", "--yes")
     assert nothing.wait(60) == 0
     assert "the group has committed nothing here" in nothing.output()
+    assert '"nothing was settled since then; the group stays"' in nothing.output()
+    assert "was moved back" not in nothing.output()
     assert committed(world) == {}
 
     missing = rewind(world, "--from", "2h", "--yes", "--set", "CONVERSIONS_TOPIC=nowhere")
