@@ -11,13 +11,12 @@ from consumer.deliveries import Deliveries
 from consumer.destination_files import Tokens
 from consumer.destinations import Destinations
 from consumer.guard import Guard
-from consumer.journal import Log
 from consumer.logs import member_name
 from consumer.meta import GraphReader, Meta
 from consumer.model import PixelId
 from consumer.outbox import Outbox
 from consumer.prepare import Preparation
-from consumer.seams import Clock
+from consumer.seams import Clock, Log
 from consumer.senders import Senders
 from consumer.settings import Settings
 from consumer.status import About

@@ -4,7 +4,7 @@ A line a batch, never one an event. A trouble is logged when it is new, and coun
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from consumer.dead_letter import masked
 from consumer.destinations import Destinations
@@ -42,6 +42,7 @@ from consumer.patience import OutboxState
 from consumer.prepare import TEST_EVENTS
 from consumer.recent_errors import RecentErrors
 from consumer.replay_plan import replay_command
+from consumer.seams import Log
 from consumer.senders import Answer
 from consumer.token_state import TokenState
 from consumer.tracing import Tracing
@@ -49,18 +50,6 @@ from consumer.troubles import Troubles
 
 LOGIN_ERRORS = frozenset(("_AUTHENTICATION", "_SSL"))
 UNREACHABLE = "kafka unreachable"
-
-
-class Log(Protocol):
-    """A structured logger: an event's name, and its facts as keywords."""
-
-    def debug(self, event: str, **facts: Any) -> None: ...
-
-    def info(self, event: str, **facts: Any) -> None: ...
-
-    def warning(self, event: str, **facts: Any) -> None: ...
-
-    def error(self, event: str, **facts: Any) -> None: ...
 
 
 class Journal:

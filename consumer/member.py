@@ -26,7 +26,7 @@ from consumer.destination_files import DestinationsFile, destinations_from, toke
 from consumer.destinations import DestinationsError
 from consumer.flow import Limits
 from consumer.graph_versions import day_of, outlook
-from consumer.journal import Journal, Log
+from consumer.journal import Journal
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
 from consumer.kafka_settings import Client
@@ -40,6 +40,7 @@ from consumer.pipeline import Pipeline, Timing
 from consumer.probes import Health, Probes, Resuming
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
+from consumer.seams import Log
 from consumer.settings import Settings
 from consumer.settle import Ledger
 from consumer.signals import heed_signals

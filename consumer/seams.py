@@ -1,7 +1,7 @@
 """What the loop needs of the outside: each a Protocol with a real edge and an in-memory fake."""
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from consumer.model import (
     ClientError,
@@ -20,6 +20,18 @@ class Clock(Protocol):
     def now(self) -> float: ...
 
     def now_ms(self) -> int: ...
+
+
+class Log(Protocol):
+    """A structured logger: an event's name, and its facts as keywords."""
+
+    def debug(self, event: str, **facts: Any) -> None: ...
+
+    def info(self, event: str, **facts: Any) -> None: ...
+
+    def warning(self, event: str, **facts: Any) -> None: ...
+
+    def error(self, event: str, **facts: Any) -> None: ...
 
 
 class Source(Protocol):

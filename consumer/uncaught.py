@@ -19,7 +19,7 @@ CHAIN_MAX = 10
 
 
 class Log(Protocol):
-    """A structured logger; see ``journal.Log``."""
+    """A structured logger; see ``seams.Log``."""
 
     def error(self, event: str, **facts: Any) -> Any: ...
 

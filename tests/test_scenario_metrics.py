@@ -73,27 +73,34 @@ def test_what_waits_in_windows_and_for_its_time_is_pending_as_well() -> None:
 
 
 def test_the_oldest_event_is_not_one_that_an_isolation_has_delivered() -> None:
+    grew_younger = [shown_while_isolating(position) == [-9000.0, -60.0] for position in range(21)]
+
+    # Where the old event is in what is posted last, it stays the oldest until the end.
+    assert 0 < sum(grew_younger) < 21
+
+
+def shown_while_isolating(position: int) -> list[float | None]:
+    """What the metric says, one after the other, in seconds from now, until the bad event of 22 is
+    found; one of the good ones is very old."""
     home = house()
     home.meta.is_bad = lambda event: event.event_id == "bad"
     now_ms = home.clock.now_ms()
+    home.publish(0, events=position, eventTime=now_ms - 60_000)
     home.publish(0, eventTime=now_ms - 9_000_000)
-    home.publish(0, events=20)
+    home.publish(0, events=20 - position, eventTime=now_ms - 60_000)
     home.publish(0, eventId="bad", eventTime=now_ms - 1_000)
-    shown: set[float | None] = set()
-    while (
-        home.metric("conversions_dead_letters_total", destination=SHOP, reason="refused_by_meta")
-        == 0
-    ):
+    home.run(0.2)
+    shown: list[float | None] = []
+    while not home.dead_letters.places:
         home.pipeline.turn()
-        shown.add(home.metric(OLDEST, destination=SHOP))
-
-    home.settle_all()
-
-    assert (now_ms - 9_000_000) / 1000 in shown
-    assert len(shown) > 2, "it grew younger while the bad event was looked for"
+        oldest = home.metric(OLDEST, destination=SHOP)
+        told = None if oldest is None else oldest - now_ms / 1000
+        if told not in shown[-1:]:
+            shown.append(told)
     tried = home.metric("conversions_isolation_requests_total", destination=SHOP)
     assert tried == sum(seen.request.isolating for seen in home.meta.seen)
     assert tried
+    return shown
 
 
 def test_replayed_records_are_counted_among_those_read() -> None:

@@ -11,7 +11,7 @@ from consumer.deliveries import Deliveries
 from consumer.destinations import parse_destinations
 from consumer.flow import Limits
 from consumer.guard import Guard
-from consumer.journal import Journal, Log
+from consumer.journal import Journal
 from consumer.judge import Posted
 from consumer.letter_box import LetterBox
 from consumer.metrics import Metrics
@@ -19,6 +19,7 @@ from consumer.model import Header, PixelId, Request, TopicPartition
 from consumer.outbox import Outbox
 from consumer.pipeline import Pipeline, Timing
 from consumer.prepare import Preparation
+from consumer.seams import Log
 from consumer.settle import Ledger
 from consumer.tracing import Tracing, Untraced
 from consumer.window import BYTES_PER_REQUEST, Windows
