@@ -87,7 +87,7 @@ class Brokers:
             self._admin.poll(0.1)
             if any(each.code() in _REFUSED for each in self._heard):
                 until = min(until, monotonic() + REFUSED_SECONDS)
-        cluster = _answer(asked, 0.0)
+        cluster = answer_of(asked, 0.0)
         if isinstance(cluster, Refusal):
             finding = unreachable(self._heard, seconds=BROKERS_SECONDS)
             return finding._replace(subject=subject, told=self._masked(finding.told))
@@ -99,18 +99,18 @@ class Brokers:
 
     def topic(self, name: str) -> TopicDescription | Refusal:
         """The topic and what we may do with it."""
-        asked = self._sure.describe_topics(
+        asked = self.admin.describe_topics(
             TopicCollection([name]),
             request_timeout=ANSWER_SECONDS,
             include_authorized_operations=True,
         )
-        return _answer(asked[name], ANSWER_SECONDS)
+        return answer_of(asked[name], ANSWER_SECONDS)
 
     def configuration(self, topic: str) -> dict[str, str] | Refusal:
         """The topic's configuration, defaults included."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        asked = self._sure.describe_configs([resource], request_timeout=ANSWER_SECONDS)
-        found: Any = _answer(asked[resource], ANSWER_SECONDS)
+        asked = self.admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)
+        found: Any = answer_of(asked[resource], ANSWER_SECONDS)
         if isinstance(found, Refusal):
             return found
         return {name: entry.value for name, entry in found.items() if entry.value is not None}
@@ -122,15 +122,15 @@ class Brokers:
         """
         until = monotonic() + ANSWER_SECONDS
         while True:
-            asked = self._sure.describe_consumer_groups(
+            asked = self.admin.describe_consumer_groups(
                 [group], request_timeout=ANSWER_SECONDS, include_authorized_operations=True
             )
-            found: Any = _answer(asked[group], ANSWER_SECONDS)
+            found: Any = answer_of(asked[group], ANSWER_SECONDS)
             if not isinstance(found, Refusal):
                 return found.authorized_operations or ()
             if found.code not in _COORDINATOR_COMES or monotonic() > until:
                 return found
-            self._sure.poll(AGAIN_SECONDS)
+            self.admin.poll(AGAIN_SECONDS)
 
     def may_be_used(self, transactional_id: str) -> Granted:
         """Whether an ACL lets anybody write under this id. To try it out would fence whoever is
@@ -149,8 +149,8 @@ class Brokers:
             AclOperation.ANY,
             AclPermissionType.ALLOW,
         )
-        asked = self._sure.describe_acls(wanted, request_timeout=ANSWER_SECONDS)
-        found: Any = _answer(asked, ANSWER_SECONDS)
+        asked = self.admin.describe_acls(wanted, request_timeout=ANSWER_SECONDS)
+        found: Any = answer_of(asked, ANSWER_SECONDS)
         if isinstance(found, Refusal):
             return Granted.NOT_SEEN
         writes = {AclOperation.WRITE, AclOperation.ALL}
@@ -181,18 +181,19 @@ class Brokers:
         if not partitions:
             return {}
         wanted = {KafkaPartition(topic, each): spec for each in partitions}
-        asked = self._sure.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
+        asked = self.admin.list_offsets(wanted, request_timeout=ANSWER_SECONDS, **options)
         until = monotonic() + ANSWER_SECONDS
         offsets: dict[int, int] = {}
         for partition, future in asked.items():
-            found: Any = _answer(future, max(0.0, until - monotonic()))
+            found: Any = answer_of(future, max(0.0, until - monotonic()))
             if isinstance(found, Refusal):
                 return found
             offsets[partition.partition] = found.offset
         return offsets
 
     @property
-    def _sure(self) -> AdminClient:
+    def admin(self) -> AdminClient:
+        """The client itself, for who asks more; only after the brokers have answered."""
         assert self._admin is not None, "nothing is asked of brokers that have not answered"
         return self._admin
 
@@ -257,7 +258,8 @@ def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
     )
 
 
-def _answer(future: Future[T], seconds: float) -> T | Refusal:
+def answer_of(future: Future[T], seconds: float) -> T | Refusal:
+    """What a request of the admin client brought, waited for so long."""
     try:
         return future.result(seconds)
     except NoAnswer:

@@ -6,7 +6,6 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration. An error is one clear se
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,8 @@ from consumer import __version__
 from consumer.cli_destinations import app as destinations
 from consumer.cli_dlq import app as dlq
 from consumer.cli_quality import quality
+from consumer.cli_rewind import rewind
+from consumer.cli_run import run
 from consumer.cli_send import send
 from consumer.cli_skip import skip
 from consumer.command_line import (
@@ -68,34 +69,7 @@ def common(
     """Avro conversion events from Kafka to Meta's Conversions API, and none lost."""
 
 
-@app.command()
-def run(settings_file: SettingsFile = None, assignments: Assignments = None) -> None:
-    """Consume: be one member of the consumer group until SIGTERM or SIGINT."""
-    from consumer.destinations import DestinationsError
-    from consumer.kafka import KafkaBroken, KafkaRefuses
-    from consumer.logs import configure_logs, last_words, member_name
-    from consumer.member import Member
-    from consumer.uncaught import tell_uncaught
-
-    settings = settings_from(settings_file, assignments)
-    with refusing(SettingsError):
-        settings.require_kafka()
-        settings.require_destinations()
-    name, log_format = member_name(settings.kafka_consumer), settings.log_format
-    log = configure_logs(level=settings.log_level, log_format=log_format, member=name)
-    tell_uncaught(log)
-    with refusing(DestinationsError, KafkaRefuses, ValueError, OSError):
-        member = Member(settings, log=log)
-    member.stop_on_signals(partial(last_words, log_format=log_format, member=name))
-    try:
-        left = member.run()
-    except KafkaBroken as error:
-        log.error("Kafka cannot go on", error=str(error))  # noqa: TRY400 - no traceback for this
-        raise typer.Exit(1) from None
-    code = 0 if left.is_nothing else 1
-    if member.is_stuck:
-        os._exit(code)  # the client's own end would hang as well
-    raise typer.Exit(code)
+app.command()(run)
 
 
 @app.command()
@@ -190,6 +164,9 @@ def check(
 
 
 app.command()(quality)
+
+
+app.command()(rewind)
 
 
 app.command()(skip)

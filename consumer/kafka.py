@@ -55,6 +55,7 @@ class KafkaSource:
         self._errors: list[ClientError] = []
         self._fault: BaseException | None = None
         self._is_static = bool(configuration.get("group.instance.id"))
+        self._mark = ""
         self.stuck = False
         self._known: dict[tuple[str, int], TopicPartition] = {}
         self._tenure_of: Callable[[TopicPartition], int | None] = lambda partition: None
@@ -131,10 +132,14 @@ class KafkaSource:
             except KafkaException as error:
                 raise KafkaBroken(f"{partition} cannot be rewound to {offset}") from error
 
+    def mark_commits(self, mark: str) -> None:
+        """Keep this with every offset that is committed from now on: Kafka's metadata of it."""
+        self._mark = mark
+
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Ask for a commit; its reports come with ``commit_reports``."""
         try:
-            self._consumer.commit(offsets=_kafka(offsets), asynchronous=True)
+            self._consumer.commit(offsets=self._marked(offsets), asynchronous=True)
         except KafkaException as error:
             self._refused(offsets, error)
 
@@ -157,13 +162,19 @@ class KafkaSource:
 
     def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:
-            committed = self._consumer.commit(offsets=_kafka(offsets), asynchronous=False)
+            committed = self._consumer.commit(offsets=self._marked(offsets), asynchronous=False)
         except KafkaException as error:
             self._refused(offsets, error)
         except Exception as error:
             self._commits += [CommitReport(p, o, type(error).__name__) for p, o in offsets.items()]
         else:
             self._on_commit(None, committed)
+
+    def _marked(self, offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
+        return [
+            KafkaPartition(*partition, offset, metadata=self._mark)
+            for partition, offset in offsets.items()
+        ]
 
     def commit_reports(self) -> list[CommitReport]:
         """Answers to commits since the last call."""
@@ -289,7 +300,3 @@ def _offset(message: Message) -> int:
     offset = message.offset()
     assert offset is not None, "a consumed record has an offset"
     return offset
-
-
-def _kafka(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
-    return [KafkaPartition(*partition, offset) for partition, offset in offsets.items()]

@@ -174,6 +174,10 @@ class Member:
         self._pipeline.end_within_grace()
         self._stopping.set()
 
+    def mark_commits(self, mark: str) -> None:
+        """Keep this with every offset that is committed; before ``run``."""
+        self._source.mark_commits(mark)
+
     def stop_on_signals(self, last_words: Callable[[str], bytes]) -> None:
         """SIGTERM and SIGINT stop the run; a second one, or an end that does not come, ends the
         process at once, with ``last_words`` of why."""

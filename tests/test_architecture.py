@@ -88,6 +88,7 @@ LOOPS = {
     "replay",
     "replay_topics",
     "replaying",
+    "rewind",
     "seams",
     "send",
     "sending",
