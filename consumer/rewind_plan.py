@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from consumer.model import LogEnd, oldest
+from consumer.model import LogEnd
 
 Number = int
 """A partition's number: a rewind is about one topic."""
@@ -111,7 +111,7 @@ class RewindPlan:
     @property
     def oldest_ms(self) -> int | None:
         """The timestamp of the first record; None when nothing is moved."""
-        return oldest(*(each.oldest_ms for each in self.stretches))
+        return min((each.oldest_ms for each in self.stretches), default=None)
 
     @property
     def cut(self) -> list[Number]:

@@ -18,9 +18,9 @@ from typer.main import get_command
 
 from consumer.cli import app
 from tests.chart import main_container, objects, of_kind
+from tests.compose_file import all_services
 from tests.operations_page import PAGE, commands, every_command
 from tests.python_tools import needed
-from tests.test_compose import all_services
 
 KUBERNETES = "On Kubernetes"
 TRIED_ELSEWHERE = {"conversions", "docker", "jq", "kubectl"}
