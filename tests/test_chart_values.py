@@ -1,5 +1,6 @@
 """The chart's values: that each is described, and what some of them do; its rules and notes."""
 
+import copy
 import re
 import shutil
 import subprocess
@@ -18,14 +19,17 @@ from tests.chart import (
     RELEASE,
     ROOT,
     SCENARIOS,
+    HelmError,
     Object,
     environment,
     main_container,
     notes,
     objects,
     of_kind,
+    rendered,
 )
 from tests.debian_tools import needed as debian_needed
+from tests.helm_tools import MAJORS
 from tests.python_tools import needed
 
 RULES = """\
@@ -74,6 +78,31 @@ def test_the_schema_is_closed(values: Object, schema: Object) -> None:
         if found.get("properties"):
             assert found["additionalProperties"] is False, path
     assert schema["additionalProperties"] is False
+
+
+def test_what_the_schema_lets_one_take_away_is_not_missed(values: Object, schema: Object) -> None:
+    """A block of somebody's values whose lines are all commented out is null."""
+    validator = Draft202012Validator(schema)
+    free = [_paths(values), _groups(values)]
+    taken = [
+        [path for path in paths if validator.is_valid(_without(values, path))] for paths in free
+    ]
+
+    assert {path for path in taken[1] if "." not in path} == {"strategy"}
+    assert {"hostUsers", "resources.limits.memory"} <= set(taken[0])
+    for paths in taken:
+        sets = tuple(f"{path}=null" for path in paths)
+        for scenario in ("everything", "cilium"):
+            assert objects(scenario, sets=sets)
+            assert notes(scenario, sets=sets)
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_an_empty_block_is_refused_by_name(major: int) -> None:
+    with pytest.raises(HelmError, match="settings") as refusal:
+        rendered("many-pixels", major, ("settings=null",))
+
+    assert "values don't meet the specifications of the schema" in str(refusal.value)
 
 
 def test_a_number_is_written_as_people_do() -> None:
@@ -233,6 +262,17 @@ def _rules(chart: Path, sets: tuple[str, ...]) -> Object:
     chosen = ("prometheusRule.enabled=true", *sets)
     (rule,) = of_kind(objects("minimal", sets=chosen, chart=chart), "PrometheusRule")
     found: Object = rule["spec"]
+    return found
+
+
+def _without(values: Object, path: str) -> Object:
+    """The values as Helm has them when somebody's say that one of them is null."""
+    found = copy.deepcopy(values)
+    *above, name = path.split(".")
+    group = found
+    for each in above:
+        group = group[each]
+    del group[name]
     return found
 
 
