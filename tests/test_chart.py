@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from bench.real_kafka import IMAGE
 from consumer import __version__
 from consumer.destinations import parse_destinations
 from consumer.setting_fields import Fields
@@ -32,6 +33,7 @@ from tests.chart import (
     objects,
     of_kind,
     pod_templates,
+    rendered,
 )
 from tests.helm_tools import MAJORS
 from tests.python_tools import needed
@@ -122,6 +124,16 @@ def test_the_consumer_takes_the_variables_of_every_pod(scenario: str, tmp_path: 
         assert settings.metrics_port == 9108
         if kind != "CronJob":
             settings.require_destinations()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_variable_stands_twice_and_the_allocator_is_set_as_in_the_image(scenario: str) -> None:
+    """Whoever applies the objects on the server refuses a list in which a name comes again."""
+    for _, template in pod_templates(objects(scenario)):
+        container = main_container(template)
+        names = [each["name"] for each in container["env"]]
+        assert len(names) == len(set(names))
+        assert IMAGE.items() <= environment(container).items()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -255,10 +267,27 @@ def test_keda_asks_for_what_the_consumer_reads() -> None:
     assert metadata["lagThreshold"] == "2000000"
     assert {type(value) for value in metadata.values()} == {str}
     (authentication,) = of_kind(objects("keda"), "TriggerAuthentication")
-    assert {each["parameter"] for each in authentication["spec"]["secretTargetRef"]} == {
-        *("ca", "password")
-    }
+    assert _keys(authentication) == {"ca": "ca.crt", "password": "password"}
     assert authentication["spec"]["env"][0]["name"] == "KAFKA_SASL_USERNAME"
+
+
+def test_keda_shows_the_consumers_own_certificates_unless_told_otherwise() -> None:
+    ours, other = (
+        of_kind(objects("everything", sets=sets), "TriggerAuthentication")
+        for sets in ((), ("keda.authentication.keys.cert=other.crt",))
+    )
+    assert _keys(*ours) == {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
+    assert _keys(*other) == {"ca": "ca.crt", "cert": "other.crt", "key": "tls.key"}
+
+
+def test_keda_s_metadata_replaces_ours_and_stands_once() -> None:
+    sets = ("keda.metadata.topic=other", "keda.metadata.sasl=plaintext")
+    (scaled,) = of_kind(objects("keda", sets=sets), "ScaledObject")
+    metadata = scaled["spec"]["triggers"][0]["metadata"]
+
+    assert (metadata["topic"], metadata["sasl"]) == ("other", "plaintext")
+    assert metadata["consumerGroup"] == "conversions-consumer"
+    assert rendered("keda", 4, sets).count(" sasl:") == 1
 
 
 @pytest.mark.parametrize(
@@ -365,6 +394,10 @@ def _settings(variables: Mapping[str, str], tmp_path: Path) -> Settings:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("user:something", encoding="utf-8")
     return load_settings(found)
+
+
+def _keys(authentication: Object) -> dict[str, str]:
+    return {each["parameter"]: each["key"] for each in authentication["spec"]["secretTargetRef"]}
 
 
 def _member_selectors(found: list[Object]) -> Iterator[Mapping[str, str]]:

@@ -77,6 +77,36 @@ REFUSED = [
         ("kafka.KAFKA_BOOTSTRAP_SERVERS=", "secrets.kafka.files.KAFKA_BOOTSTRAP_SERVERS=brokers"),
         "keda.enabled needs kafka.KAFKA_BOOTSTRAP_SERVERS in the values",
     ),
+    (
+        "keda",
+        ("kafka.KAFKA_SASL_MECHANISM=",),
+        "keda.enabled needs to know how the consumer logs in",
+    ),
+    (
+        "minimal",
+        ("extraEnv[0].name=CONVERSIONS_METRICS_PORT", "extraEnv[0].value=1"),
+        "CONVERSIONS_METRICS_PORT stands twice in the environment",
+    ),
+    (
+        "sasl-tls",
+        ("extraEnv[3].name=HTTPS_PROXY", "extraEnv[3].value=http://other"),
+        "HTTPS_PROXY stands twice in the environment",
+    ),
+    (
+        "minimal",
+        ("kafka.KAFKA_GROUP_INSTANCE_ID=member",),
+        "KAFKA_GROUP_INSTANCE_ID would be the same for all members",
+    ),
+    (
+        "static-membership",
+        ("kafka.KAFKA_CONSUMER_GROUP_INSTANCE_ID=member",),
+        "KAFKA_CONSUMER_GROUP_INSTANCE_ID would be the same for all members",
+    ),
+    (
+        "minimal",
+        ("extraEnv[0].name=CONVERSIONS_GRACE_SECONDS", "extraEnv[0].value=45"),
+        "terminationGracePeriodSeconds must be more than 65",
+    ),
     ("static-membership", ("workload.kind=Deployment",), "needs workload.kind StatefulSet"),
     ("static-membership", ("keda.enabled=true",), "needs a fixed replicaCount"),
     (
@@ -114,6 +144,8 @@ UNKNOWN = [
     "workload.kind=DaemonSet",
     "podLabels.app\\.kubernetes\\.io/component=x",
     "replay.arguments={--yes}",
+    "podDisruptionBudget.maxUnavailable=0",  # no node could ever be drained
+    "prometheusRule.runbookBaseUrl=https://no-slash",
 ]
 
 

@@ -1,6 +1,7 @@
 """The chart's values: that each is described, and what some of them do; its rules and notes."""
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from tests.chart import (
     notes,
     objects,
     of_kind,
+    pod_templates,
     rendered,
 )
 from tests.debian_tools import needed as debian_needed
@@ -175,12 +177,42 @@ def test_the_rules_are_those_of_the_release(planted: Path) -> None:
     }
 
 
-def test_the_rules_select_what_the_monitor_calls_the_job() -> None:
-    for scenario in ("everything", "static-membership"):
-        (monitor,) = of_kind(objects(scenario), "PodMonitor", "ServiceMonitor")
-        (workload,) = of_kind(objects(scenario), "Deployment", "StatefulSet")
-        label = monitor["spec"]["jobLabel"]
-        assert workload["spec"]["template"]["metadata"]["labels"][label] == RELEASE
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_the_rules_select_what_the_monitor_calls_the_job(kind: str) -> None:
+    sets = ("monitoring.enabled=true", f"monitoring.kind={kind}", "prometheusRule.enabled=true")
+    found = objects("minimal", sets=sets)
+    (rules,) = of_kind(found, "PrometheusRule")
+    expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    selectors = re.findall(r"conversions_[\w:]+(\{[^}]*\})?", "\n".join(expressions))
+
+    ours = f'job="{_job(found)}",namespace="{NAMESPACE}"'
+    assert len(selectors) > 90
+    assert {selector for selector in selectors if ours not in selector} == set()
+
+
+def test_a_dashboard_opens_with_the_job_of_a_release_that_is_called_like_the_chart() -> None:
+    sets = ("monitoring.enabled=true", "dashboards.enabled=true")
+    found = objects("minimal", sets=sets, release="conversions-consumer")
+
+    for dashboard in _dashboards(found).values():
+        assert dashboard["job"]["current"]["value"] == _job(found)
+        assert dashboard["job"]["query"]["query"] == "label_values(conversions_build_info, job)"
+        assert dashboard["namespace"]["current"]["value"] == ["$__all"]
+
+
+def test_the_links_of_dashboards_and_alerts_lead_to_the_same_pages() -> None:
+    found = objects("everything")
+    (rules,) = of_kind(found, "PrometheusRule")
+    urls = re.findall(r"'runbook_url': '([^']+)'", str(rules))
+
+    assert urls
+    for name, dashboard in _dashboards(found).items():
+        docs = dashboard["docs"]
+        assert docs["name"] == "docs"
+        assert {docs["query"], *docs["current"].values()} == {
+            "https://runbooks.internal/conversions/docs"
+        }, name
+        assert all(url.startswith(f"{docs['query']}/runbooks/") for url in urls)
 
 
 def test_prometheus_takes_the_rules_of_every_rendering(planted: Path, tmp_path: Path) -> None:
@@ -257,6 +289,38 @@ def schema() -> Object:
     """The schema of values."""
     found: Object = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
     return found
+
+
+def _job(found: list[Object]) -> str:
+    """What Prometheus will call the job.
+
+    Its operator takes it from the label that the monitor names, of the Service or of the pods.
+    Without it the job would be namespace and name, or the Service's name.
+    """
+    (monitor,) = of_kind(found, "PodMonitor", "ServiceMonitor")
+    selector = monitor["spec"]["selector"]["matchLabels"].items()
+    if monitor["kind"] == "ServiceMonitor":
+        candidates = [each["metadata"]["labels"] for each in of_kind(found, "Service")]
+    else:
+        candidates = [template["metadata"]["labels"] for _, template in pod_templates(found)]
+    (labels,) = [each for each in candidates if selector <= each.items()]
+    assert "relabelings" not in str(monitor)
+    return str(labels[monitor["spec"]["jobLabel"]])
+
+
+def _dashboards(found: list[Object]) -> dict[str, Object]:
+    """By file, the variables by their names."""
+    texts = {
+        name: text
+        for each in of_kind(found, "ConfigMap")
+        for name, text in each["data"].items()
+        if name.endswith(".json")
+    }
+    assert len(texts) > 1
+    return {
+        name: {each["name"]: each for each in json.loads(text)["templating"]["list"]}
+        for name, text in texts.items()
+    }
 
 
 def _rules(chart: Path, sets: tuple[str, ...]) -> Object:

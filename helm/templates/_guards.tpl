@@ -4,6 +4,7 @@ grace and time-out are the settings' own. */ -}}
 {{- $problems := concat
   (include "conversions.guards.start" . | fromJsonArray)
   (include "conversions.guards.secrets" . | fromJsonArray)
+  (include "conversions.guards.environment" . | fromJsonArray)
   (include "conversions.guards.ending" . | fromJsonArray)
   (include "conversions.guards.scaling" . | fromJsonArray)
   (include "conversions.guards.network" . | fromJsonArray) }}
@@ -76,12 +77,32 @@ grace and time-out are the settings' own. */ -}}
 {{- toJson $found }}
 {{- end }}
 
+{{- /* Who applies the objects may not name a variable twice, and a member's name is its own. */ -}}
+{{- define "conversions.guards.environment" -}}
+{{- $found := list }}
+{{- $seen := dict }}
+{{- range include "conversions.environment" (dict "root" . "withMeta" true) | fromYamlArray }}
+{{- if hasKey $seen .name }}
+{{- $found = append $found (printf "%s stands twice in the environment: another value sets it, so leave it out of extraEnv" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- if and (regexMatch "^KAFKA_(CONSUMER_)?GROUP_INSTANCE_ID(_FILE)?$" .name) .value }}
+{{- $found = append $found (printf "%s would be the same for all members; workload.staticMembership gives each its own" .name) }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
 {{- /* A drain that the kubelet cuts short is sent again by the next member. */ -}}
 {{- define "conversions.guards.ending" -}}
 {{- $found := list }}
+{{- $given := dict }}
+{{- range include "conversions.environment" (dict "root" . "withMeta" true) | fromYamlArray }}
+{{- $_ := set $given .name .value }}
+{{- end }}
 {{- with .Values }}
-{{- $grace := default 30 .settings.CONVERSIONS_GRACE_SECONDS | toString | float64 }}
-{{- $timeout := default 20 .settings.CONVERSIONS_REQUEST_TIMEOUT_SECONDS | toString | float64 }}
+{{- $grace := default 30 $given.CONVERSIONS_GRACE_SECONDS | toString | float64 }}
+{{- $timeout := default 20 $given.CONVERSIONS_REQUEST_TIMEOUT_SECONDS | toString | float64 }}
 {{- $needed := addf $grace (maxf 10 $timeout) }}
 {{- if le (float64 .terminationGracePeriodSeconds) $needed }}
 {{- $found = append $found (printf "terminationGracePeriodSeconds must be more than %v: CONVERSIONS_GRACE_SECONDS (%v), and 10 s or CONVERSIONS_REQUEST_TIMEOUT_SECONDS (%v)" $needed $grace $timeout) }}
@@ -120,6 +141,9 @@ grace and time-out are the settings' own. */ -}}
 {{- if .keda.enabled }}
 {{- if not .kafka.KAFKA_BOOTSTRAP_SERVERS }}
 {{- $found = append $found "keda.enabled needs kafka.KAFKA_BOOTSTRAP_SERVERS in the values: KEDA asks the brokers itself" }}
+{{- end }}
+{{- if and (eq (include "conversions.keda.sasl" $) "none") (not .keda.metadata.sasl) }}
+{{- $found = append $found "keda.enabled needs to know how the consumer logs in: set kafka.KAFKA_SASL_MECHANISM, or keda.metadata.sasl" }}
 {{- end }}
 {{- if eq (toString .keda.metadata.limitToPartitionsWithLag) "true" }}
 {{- range list "allowIdleConsumers" "ensureEvenDistributionOfPartitions" }}
