@@ -1,6 +1,8 @@
 """The chart: what it makes of each scenario of ``helm/ci``, and that the consumer takes it."""
 
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -50,6 +52,22 @@ kinds = (keda.ScaledObject, keda.TriggerAuthentication,
          operator.PodMonitor, operator.ServiceMonitor, operator.PrometheusRule)
 print(json.dumps({kind.__name__: kind.model_json_schema(by_alias=True) for kind in kinds}))
 """
+UPGRADES = [
+    ("image.tag=v2",),
+    ("settings.CONVERSIONS_TOPIC=other", "kafka.KAFKA_CLIENT_ID=other"),
+    ("commonLabels.team=growth", "podLabels.zone=a", "podAnnotations.note=x"),
+    ("replicaCount=3", "minReadySeconds=20", "revisionHistoryLimit=1", "strategy=null"),
+    ("hpa.enabled=true", "workload.staticMembership=false"),
+    ("keda.enabled=true", "workload.staticMembership=false"),
+    ("monitoring.enabled=true", "monitoring.kind=PodMonitor", "metrics.port=9200"),
+    ("hostUsers=true", "serviceAccount.name=other", "terminationGracePeriodSeconds=90"),
+]
+FIXED_FIELDS = {
+    "Deployment": ("selector",),
+    "StatefulSet": (*("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),),
+    "Service": ("clusterIP", "type"),
+}
+"""What the API refuses to change; but for them, an upgrade would have to delete first."""
 TOKEN = "token-of-nobody-0123456789"
 MEMBER_LABELS = {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
 
@@ -206,6 +224,25 @@ def test_selectors_find_the_members_and_nobody_else(scenario: str) -> None:
     for policy in of_kind(found, "NetworkPolicy"):
         everybody = policy["spec"]["podSelector"]["matchLabels"]
         assert all(everybody.items() <= each.items() for each in (member, *labels.values()))
+
+
+@pytest.mark.parametrize("scenario", ["minimal", "static-membership"])
+@pytest.mark.parametrize("sets", UPGRADES, ids=lambda sets: sets[0].partition("=")[0])
+def test_an_upgrade_changes_nothing_that_kubernetes_does_not_let_change(
+    scenario: str, sets: tuple[str, ...], tmp_path: Path
+) -> None:
+    newer = shutil.copytree(CHART, tmp_path / "newer")
+    text = (newer / "Chart.yaml").read_text(encoding="utf-8")
+    (newer / "Chart.yaml").write_text(re.sub(r"(ersion: )\S+", r"\g<1>9.9.9", text), "utf-8")
+    before = {(each["kind"], each["metadata"]["name"]): each for each in objects(scenario)}
+    after = objects(scenario, 4, sets, newer)
+    pairs = [(before.get((each["kind"], each["metadata"]["name"])), each) for each in after]
+
+    kept = [(old, new) for old, new in pairs if old is not None]
+    assert any(new["kind"] in WORKLOADS and old != new for old, new in kept)
+    for old, new in kept:
+        for field in FIXED_FIELDS.get(new["kind"], ()):
+            assert old["spec"].get(field) == new["spec"].get(field), (new["kind"], field)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
