@@ -233,7 +233,8 @@ def test_an_upgrade_changes_nothing_that_kubernetes_does_not_let_change(
 ) -> None:
     newer = shutil.copytree(CHART, tmp_path / "newer")
     text = (newer / "Chart.yaml").read_text(encoding="utf-8")
-    (newer / "Chart.yaml").write_text(re.sub(r"(ersion: )\S+", r"\g<1>9.9.9", text), "utf-8")
+    text = re.sub(r"^(version|appVersion): .*", r"\1: 9.9.9", text, flags=re.MULTILINE)
+    (newer / "Chart.yaml").write_text(text, encoding="utf-8")
     before = {(each["kind"], each["metadata"]["name"]): each for each in objects(scenario)}
     after = objects(scenario, 4, sets, newer)
     pairs = [(before.get((each["kind"], each["metadata"]["name"])), each) for each in after]
