@@ -7,6 +7,7 @@ that the verbs, versions, programs and paths in them are those of this project.
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -198,6 +199,35 @@ def test_nothing_is_released_that_ci_did_not_see() -> None:
         return name == "ci" or any(map(waits_for_ci, [needs] if isinstance(needs, str) else needs))
 
     assert [name for name in release if not waits_for_ci(name)] == []
+
+
+def test_a_released_chart_names_the_image_of_the_release(tmp_path: Path) -> None:
+    release = (GITHUB / "workflows/release.yml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ +(sed .*helm/values.yaml)$", release, re.MULTILINE)
+    values = tmp_path / "helm" / "values.yaml"
+    values.parent.mkdir()
+    shutil.copy2(ROOT / "helm" / "values.yaml", values)
+    before = yaml.safe_load(values.read_text(encoding="utf-8"))
+
+    script = f"PLACE=registry.internal/acme; {line}"
+    subprocess.run(["/bin/bash", "-euc", script], cwd=tmp_path, check=True)
+
+    after = yaml.safe_load(values.read_text(encoding="utf-8"))
+    pushed = re.search(r"images: \S+ \}\}/\S+ \S+ \}\}/(\S+)", release)
+    assert pushed is not None
+    assert after["image"].pop("repository") == f"registry.internal/acme/{pushed[1]}"
+    before["image"].pop("repository")
+    assert after == before
+
+
+def test_the_image_is_made_on_a_machine_of_each_kind_that_the_page_names() -> None:
+    release = workflow(GITHUB / "workflows/release.yml")["jobs"]["image"]
+    made = release["strategy"]["matrix"]["include"]
+    tested = workflow(GITHUB / "workflows/ci.yml")["jobs"]["image"]["strategy"]["matrix"]
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+
+    assert tested["runner"] == [each["runner"] for each in made]
+    assert " and ".join(each["architecture"] for each in made) in page
 
 
 def test_no_host_of_a_package_index_or_of_images_is_named() -> None:
