@@ -60,7 +60,8 @@ lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer vers
 	$(COMPILE) pyproject.toml --extra otel --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-otel.lock
 	$(COMPILE) tests/python_tools.py -o tests/python_tools.lock
-	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/python_tools.lock
+	$(COMPILE) tests/checkov.in -o tests/checkov.lock
+	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/*.lock
 
 dist: $(VENV)/.run ## the wheel, the source archive and a CycloneDX list of what runs with it, into dist/
 	@$(BIN)/python tests/python_tools.py

@@ -1,14 +1,17 @@
 """What the chart refuses: contradictions with a sentence, unknown values by its schema."""
 
+import random
 import re
 
 import pytest
 
 from consumer.librdkafka_properties import CONSUMER_ONLY, PRODUCER_ONLY, SHARED
+from consumer.model import PixelId
 from consumer.property_names import is_secret, variable_part
 from consumer.setting_fields import Fields
 from tests.chart import HelmError, rendered
 from tests.helm_tools import MAJORS
+from tests.test_metrics import House, fill
 
 GRACE = float(Fields.model_fields["grace_seconds"].default)
 TIMEOUT = float(Fields.model_fields["request_timeout_seconds"].default)
@@ -107,6 +110,11 @@ REFUSED = [
         ("extraEnv[0].name=CONVERSIONS_GRACE_SECONDS", "extraEnv[0].value=45"),
         "terminationGracePeriodSeconds must be more than 65",
     ),
+    (
+        "many-pixels",
+        ("monitoring.enabled=true", "monitoring.sampleLimit=2199"),
+        "monitoring.sampleLimit must be 0 or at least 2200",
+    ),
     ("static-membership", ("workload.kind=Deployment",), "needs workload.kind StatefulSet"),
     ("static-membership", ("keda.enabled=true",), "needs a fixed replicaCount"),
     (
@@ -172,6 +180,22 @@ def test_all_contradictions_are_told_at_once(major: int) -> None:
 @pytest.mark.parametrize("seconds", [GRACE + TIMEOUT + 1])
 def test_just_enough_time_to_end_is_enough(seconds: float) -> None:
     assert rendered("minimal", 4, (f"terminationGracePeriodSeconds={seconds:.0f}",))
+
+
+@pytest.mark.parametrize("limit", [0, 2200])
+def test_a_limit_that_is_none_or_high_enough_is_taken(limit: int) -> None:
+    assert rendered(
+        "many-pixels", 4, ("monitoring.enabled=true", f"monitoring.sampleLimit={limit}")
+    )
+
+
+@pytest.mark.parametrize("count", [1, 10, 50])
+def test_a_member_in_every_trouble_stays_below_the_limit_that_is_demanded(count: int) -> None:
+    destinations = [PixelId(str(number)) for number in range(count)]
+    house = House(*destinations)
+    fill(house, destinations, random.Random(8))
+
+    assert len(house.series()) <= 1000 + 300 * count
 
 
 def test_no_variable_of_a_secret_may_have_its_value_here() -> None:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from consumer import __version__
-from tests.python_tools import LOCK_PATH, needed
+from tests.python_tools import ENVIRONMENTS, needed
 from tests.python_tools import command_of as tool
 
 ROOT = Path(__file__).parent.parent
@@ -300,7 +300,7 @@ def test_every_hook_starts_a_program_of_the_locked_environment() -> None:
 def test_renovate_knows_every_lock_and_every_version_that_the_tools_name() -> None:
     config = json.loads((ROOT / "renovate.json").read_text(encoding="utf-8"))
     patterns = [each.strip("/") for each in config["pip_requirements"]["managerFilePatterns"]]
-    locks = [*ROOT.glob("*.lock"), LOCK_PATH]
+    locks = [*ROOT.glob("*.lock"), *(each.lock_path for each in ENVIRONMENTS)]
     names = [str(lock.relative_to(ROOT)) for lock in locks]
     assert [name for name in names if not any(re.search(each, name) for each in patterns)] == []
     (maven,) = config["customManagers"]

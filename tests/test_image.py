@@ -40,9 +40,8 @@ from tests.image import (
     sources,
 )
 from tests.integration import free_ports
-from tests.python_tools import LOCK_PATH, needed
+from tests.python_tools import CHECKOV, LINTERS, Environment, needed
 
-TOOLS_PATH = LOCK_PATH.with_suffix(".py")
 NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
 HATCHLING = [sys.executable, "-m", "hatchling", "build"]
 EVENT = {
@@ -77,9 +76,9 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 def test_both_stages_stand_on_the_same_named_version() -> None:
     build, runtime = (each.rest for each in instructions("FROM"))
-    assert build == "python:3.13-slim-trixie AS build"
+    assert re.fullmatch(r"python:3\.13-slim-trixie(@sha256:[0-9a-f]{64})? AS build", build)
     # An environment links to the interpreter that it was made with.
-    assert runtime == "python:3.13-slim-trixie AS runtime"
+    assert runtime == build.replace(" AS build", " AS runtime")
 
 
 def test_the_runtime_stage_takes_the_environment_and_nothing_else() -> None:
@@ -264,12 +263,21 @@ def test_the_installed_command_uses_the_wheel_and_not_the_checkout(
     assert Path(said.strip()).is_relative_to(installed.programs.parent)
 
 
-def test_the_linters_are_locked_with_hashes_and_no_address() -> None:
-    lock = LOCK_PATH.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("environment", "source", "name"),
+    [
+        (LINTERS, LINTERS.lock_path.with_suffix(".py"), r'^#   "(\S+)",$'),
+        (CHECKOV, CHECKOV.lock_path.with_suffix(".in"), r"^(\w+)$"),
+    ],
+)
+def test_the_linters_are_locked_with_hashes_and_no_address(
+    environment: Environment, source: Path, name: str
+) -> None:
+    lock = environment.lock_path.read_text(encoding="utf-8")
     pinned = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
     hashed = re.findall(r"^([\w.-]+)==.*\\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
     assert pinned == hashed
-    wanted = re.findall(r'^#   "(\S+)",$', TOOLS_PATH.read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = re.findall(name, source.read_text(encoding="utf-8"), re.MULTILINE)
     assert wanted
     assert set(wanted) <= set(pinned)
     assert not re.search(r"://|--(extra-)?index|--find-links", lock)

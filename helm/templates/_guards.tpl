@@ -7,7 +7,8 @@ grace and time-out are the settings' own. */ -}}
   (include "conversions.guards.environment" . | fromJsonArray)
   (include "conversions.guards.ending" . | fromJsonArray)
   (include "conversions.guards.scaling" . | fromJsonArray)
-  (include "conversions.guards.network" . | fromJsonArray) }}
+  (include "conversions.guards.network" . | fromJsonArray)
+  (include "conversions.guards.monitoring" . | fromJsonArray) }}
 {{- if $problems }}
 {{- fail (printf "\n\nThe values cannot be used:\n* %s\n" (join "\n* " $problems)) }}
 {{- end }}
@@ -183,5 +184,17 @@ grace and time-out are the settings' own. */ -}}
 {{- define "conversions.ports" -}}
 {{- $found := list }}
 {{- range .ports }}{{ $found = append $found (toString .) }}{{ end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- /* Prometheus drops a whole scrape that is over its limit, and it would be so in an incident first. */ -}}
+{{- define "conversions.guards.monitoring" -}}
+{{- $found := list }}
+{{- with .Values.monitoring }}
+{{- $needed := add 1000 (mul 300 (len $.Values.destinations)) }}
+{{- if and .enabled .sampleLimit (lt (int .sampleLimit) (int $needed)) }}
+{{- $found = append $found (printf "monitoring.sampleLimit must be 0 or at least %d: 300 for each of %d destinations, and 1000" $needed (len $.Values.destinations)) }}
+{{- end }}
+{{- end }}
 {{- toJson $found }}
 {{- end }}
