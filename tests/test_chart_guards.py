@@ -106,6 +106,14 @@ REFUSED = [
         "KAFKA_CONSUMER_GROUP_INSTANCE_ID would be the same for all members",
     ),
     (
+        "static-membership",
+        (
+            "extraEnv[0].name=KAFKA_CONSUMER_GROUP_INSTANCE_ID",
+            "extraEnv[0].valueFrom.fieldRef.fieldPath=metadata.name",
+        ),
+        "workload.staticMembership gives each its own",
+    ),
+    (
         "minimal",
         ("extraEnv[0].name=CONVERSIONS_GRACE_SECONDS", "extraEnv[0].value=45"),
         "terminationGracePeriodSeconds must be more than 65",

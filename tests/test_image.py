@@ -174,8 +174,10 @@ def test_what_is_published_is_the_same_bytes_each_time_and_from_either_form(
     """The image's wheel, and that of the source archive with newer dates and other modes."""
     source, published = tmp_path / "source", tmp_path / "published"
     copy_context(source)
-    for name in (".gitignore", "CHANGELOG.md"):  # of no use to the image
+    for name in (".gitignore", "CHANGELOG.md", "CONTRIBUTING.md"):  # of no use to the image
         shutil.copy2(ROOT / name, source)
+    for name in ("bench", "helm"):
+        shutil.copytree(ROOT / name, source / name)
     run([*HATCHLING, "-d", str(published)], cwd=source, env={})
     (archive,) = published.glob("*.tar.gz")
     with tarfile.open(archive) as tar:

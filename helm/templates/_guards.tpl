@@ -87,7 +87,7 @@ grace and time-out are the settings' own. */ -}}
 {{- $found = append $found (printf "%s stands twice in the environment: another value sets it, so leave it out of extraEnv" .name) }}
 {{- end }}
 {{- $_ := set $seen .name true }}
-{{- if and (regexMatch "^KAFKA_(CONSUMER_)?GROUP_INSTANCE_ID(_FILE)?$" .name) .value }}
+{{- if and (regexMatch "^KAFKA_(CONSUMER_)?GROUP_INSTANCE_ID(_FILE)?$" .name) (or .value $.Values.workload.staticMembership) }}
 {{- $found = append $found (printf "%s would be the same for all members; workload.staticMembership gives each its own" .name) }}
 {{- end }}
 {{- end }}
