@@ -303,11 +303,14 @@ def test_renovate_knows_every_lock_and_every_version_that_the_tools_name() -> No
     locks = [*ROOT.glob("*.lock"), *(each.lock_path for each in ENVIRONMENTS)]
     names = [str(lock.relative_to(ROOT)) for lock in locks]
     assert [name for name in names if not any(re.search(each, name) for each in patterns)] == []
-    (maven,) = config["customManagers"]
+    maven, go = config["customManagers"]
     (expression,) = maven["matchStrings"]
     text = (ROOT / "tests" / "tools.py").read_text(encoding="utf-8")
     named = re.findall(expression.replace("(?<", "(?P<"), text)
     assert len(named) == text.count(" Artifact(") + text.count("(Artifact(") > 3
+    (expression,) = go["matchStrings"]
+    runs = "\n".join(step.content.get("run", "") for step in steps())
+    assert len(re.findall(expression.replace("(?<", "(?P<"), runs)) == runs.count("go run ") > 0
 
 
 def test_editors_are_told_what_the_formatter_does() -> None:
