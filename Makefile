@@ -60,12 +60,13 @@ lock: $(VENV)/.dev ## resolve the locks anew; UPGRADE=--upgrade takes newer vers
 	$(COMPILE) pyproject.toml --extra otel --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.lock -o requirements-otel.lock
 	$(COMPILE) tests/python_tools.py -o tests/python_tools.lock
-	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/python_tools.lock
+	$(COMPILE) tests/checkov.in -o tests/checkov.lock
+	@! grep -nE '://|--(extra-)?index|--find-links' requirements*.lock tests/*.lock
 
-dist: $(VENV)/.run ## the wheel and a CycloneDX list of what runs with it, into dist/
+dist: $(VENV)/.run ## the wheel, the source archive and a CycloneDX list of what runs with it, into dist/
 	@$(BIN)/python tests/python_tools.py
 	@rm -rf dist
-	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist .
+	@$(BIN)/python -m hatchling build -d dist
 	@PYTHONWARNINGS=ignore $$($(BIN)/python -c 'from tests.python_tools import command_of; print(*command_of("cyclonedx-py"))') \
 		requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file dist/conversions-consumer.cdx.json
 

@@ -1,5 +1,5 @@
 """What of the chart follows from the code and from ``helm/values.yaml``: the schema's settings and
-destinations, and the table of values in its README."""
+destinations, which values may not be taken away, and the table of values in its README."""
 
 import json
 import re
@@ -22,6 +22,8 @@ OF_THE_CHART = {
     "settings_file",
 }
 """Settings that the chart gives from values of its own, as it knows where it mounts what."""
+LEFT_TO_OTHERS = {"behavior", "fallback", "strategy"}
+"""Blocks that may be null: then Kubernetes or KEDA does what it does without them."""
 TABLE = re.compile("(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
 KEY = re.compile(r"( *)([A-Za-z0-9]+):(?: (.*))?")
 
@@ -34,7 +36,11 @@ class Value(NamedTuple):
 
 
 def values_schema() -> str:
-    """``helm/values.schema.json``, with the settings and destinations that the code has."""
+    """``helm/values.schema.json``, with the settings and destinations that the code has.
+
+    What a template looks into is required: in somebody's values a block whose lines are all
+    commented out is null, and to Helm that takes the value away.
+    """
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     schema["properties"]["settings"]["properties"] = {
         variable_of(name): {"$ref": "#/$defs/setting", "description": field.description}
@@ -42,6 +48,7 @@ def values_schema() -> str:
         if name not in SECRETS | OF_THE_CHART
     }
     schema["$defs"]["destination"] = _destination()
+    _require(schema, yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8")))
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -71,6 +78,16 @@ def commented(text: str) -> Iterator[Value]:
             if words is not None:
                 yield Value(tuple(above), words)
             words = None
+
+
+def _require(schema: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Require what has a default, in groups as well."""
+    groups = schema["properties"]
+    present = [name for name, value in values.items() if value is not None]
+    schema["required"] = sorted(set(present) - LEFT_TO_OTHERS)
+    for name in present:
+        if "properties" in groups[name]:
+            _require(groups[name], values[name])
 
 
 def _default(values: Mapping[str, Any], path: tuple[str, ...]) -> str:

@@ -38,9 +38,15 @@ class HelmError(Exception):
 
 
 @cache
-def rendered(scenario: str, major: int = 4, sets: tuple[str, ...] = (), chart: Path = CHART) -> str:
+def rendered(
+    scenario: str,
+    major: int = 4,
+    sets: tuple[str, ...] = (),
+    chart: Path = CHART,
+    release: str = RELEASE,
+) -> str:
     """What ``helm template`` writes. ``sets`` are as for ``--set``. Raises ``HelmError``."""
-    return helm(major, "template", RELEASE, str(chart), *_chosen(scenario, sets))
+    return helm(major, "template", release, str(chart), *_chosen(scenario, sets))
 
 
 @cache
@@ -51,10 +57,14 @@ def notes(scenario: str, sets: tuple[str, ...] = ()) -> str:
 
 
 def objects(
-    scenario: str, major: int = 4, sets: tuple[str, ...] = (), chart: Path = CHART
+    scenario: str,
+    major: int = 4,
+    sets: tuple[str, ...] = (),
+    chart: Path = CHART,
+    release: str = RELEASE,
 ) -> list[Object]:
     """The objects of a rendering."""
-    documents = yaml.safe_load_all(rendered(scenario, major, sets, chart))
+    documents = yaml.safe_load_all(rendered(scenario, major, sets, chart, release))
     return [document for document in documents if document]
 
 

@@ -74,7 +74,7 @@ def build(folder: Path, lines: list[str], *, env: Mapping[str, str]) -> Installe
     the lines makes an environment for it. AssertionError with the output when a line fails.
     """
     source = folder / "src"
-    _copy_context(source)
+    copy_context(source)
     own_pip = any("/opt/build" in line and "-m venv" in line for line in lines)
     replaced = {
         "/opt/build/bin/pip": f"{folder}/build/bin/pip" if own_pip else f"{sys.executable} -m pip",
@@ -89,6 +89,20 @@ def build(folder: Path, lines: list[str], *, env: Mapping[str, str]) -> Installe
         run(["/bin/sh", "-ec", ours], cwd=source, env=env)
     (wheel,) = (folder / "wheels").iterdir()
     return Installed(wheel=wheel, environment=folder / "conversions")
+
+
+def copy_context(into: Path) -> None:
+    """What the build stage has copied when it builds; links stay links, as COPY keeps them."""
+    into.mkdir()
+    for each in instructions("COPY"):
+        for source in sources(each.rest):
+            path = ROOT / source
+            assert path.exists(), source
+            if path.is_dir():
+                left_out = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(path, into / source, symlinks=True, ignore=left_out)
+            else:
+                shutil.copy2(path, into / source)
 
 
 def run(command: list[str], *, cwd: Path, env: Mapping[str, str]) -> str:
@@ -114,17 +128,3 @@ def attempt(
         timeout=RUN_SECONDS_MAX,
         check=False,
     )
-
-
-def _copy_context(into: Path) -> None:
-    """What the build stage has copied when it builds; links stay links, as COPY keeps them."""
-    into.mkdir()
-    for each in instructions("COPY"):
-        for source in sources(each.rest):
-            path = ROOT / source
-            assert path.exists(), source
-            if path.is_dir():
-                left_out = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(path, into / source, symlinks=True, ignore=left_out)
-            else:
-                shutil.copy2(path, into / source)

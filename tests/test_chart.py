@@ -1,6 +1,8 @@
 """The chart: what it makes of each scenario of ``helm/ci``, and that the consumer takes it."""
 
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from bench.real_kafka import IMAGE
 from consumer import __version__
 from consumer.destinations import parse_destinations
 from consumer.setting_fields import Fields
@@ -32,6 +35,7 @@ from tests.chart import (
     objects,
     of_kind,
     pod_templates,
+    rendered,
 )
 from tests.helm_tools import MAJORS
 from tests.python_tools import needed
@@ -48,6 +52,22 @@ kinds = (keda.ScaledObject, keda.TriggerAuthentication,
          operator.PodMonitor, operator.ServiceMonitor, operator.PrometheusRule)
 print(json.dumps({kind.__name__: kind.model_json_schema(by_alias=True) for kind in kinds}))
 """
+UPGRADES = [
+    ("image.tag=v2",),
+    ("settings.CONVERSIONS_TOPIC=other", "kafka.KAFKA_CLIENT_ID=other"),
+    ("commonLabels.team=growth", "podLabels.zone=a", "podAnnotations.note=x"),
+    ("replicaCount=3", "minReadySeconds=20", "revisionHistoryLimit=1", "strategy=null"),
+    ("hpa.enabled=true", "workload.staticMembership=false"),
+    ("keda.enabled=true", "workload.staticMembership=false"),
+    ("monitoring.enabled=true", "monitoring.kind=PodMonitor", "metrics.port=9200"),
+    ("hostUsers=true", "serviceAccount.name=other", "terminationGracePeriodSeconds=90"),
+]
+FIXED_FIELDS = {
+    "Deployment": ("selector",),
+    "StatefulSet": (*("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),),
+    "Service": ("clusterIP", "type"),
+}
+"""What the API refuses to change; but for them, an upgrade would have to delete first."""
 TOKEN = "token-of-nobody-0123456789"
 MEMBER_LABELS = {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
 
@@ -125,6 +145,16 @@ def test_the_consumer_takes_the_variables_of_every_pod(scenario: str, tmp_path: 
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_variable_stands_twice_and_the_allocator_is_set_as_in_the_image(scenario: str) -> None:
+    """Whoever applies the objects on the server refuses a list in which a name comes again."""
+    for _, template in pod_templates(objects(scenario)):
+        container = main_container(template)
+        names = [each["name"] for each in container["env"]]
+        assert len(names) == len(set(names))
+        assert IMAGE.items() <= environment(container).items()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_drain_is_not_cut_short(scenario: str, tmp_path: Path) -> None:
     for kind, template in pod_templates(objects(scenario)):
         if kind not in WORKLOADS:
@@ -196,6 +226,26 @@ def test_selectors_find_the_members_and_nobody_else(scenario: str) -> None:
         assert all(everybody.items() <= each.items() for each in (member, *labels.values()))
 
 
+@pytest.mark.parametrize("scenario", ["minimal", "static-membership"])
+@pytest.mark.parametrize("sets", UPGRADES, ids=lambda sets: sets[0].partition("=")[0])
+def test_an_upgrade_changes_nothing_that_kubernetes_does_not_let_change(
+    scenario: str, sets: tuple[str, ...], tmp_path: Path
+) -> None:
+    newer = shutil.copytree(CHART, tmp_path / "newer")
+    text = (newer / "Chart.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"^(version|appVersion): .*", r"\1: 9.9.9", text, flags=re.MULTILINE)
+    (newer / "Chart.yaml").write_text(text, encoding="utf-8")
+    before = {(each["kind"], each["metadata"]["name"]): each for each in objects(scenario)}
+    after = objects(scenario, 4, sets, newer)
+    pairs = [(before.get((each["kind"], each["metadata"]["name"])), each) for each in after]
+
+    kept = [(old, new) for old, new in pairs if old is not None]
+    assert any(new["kind"] in WORKLOADS and old != new for old, new in kept)
+    for old, new in kept:
+        for field in FIXED_FIELDS.get(new["kind"], ()):
+            assert old["spec"].get(field) == new["spec"].get(field), (new["kind"], field)
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_whatever_scales_owns_the_number_of_replicas(scenario: str) -> None:
     found = objects(scenario)
@@ -255,10 +305,27 @@ def test_keda_asks_for_what_the_consumer_reads() -> None:
     assert metadata["lagThreshold"] == "2000000"
     assert {type(value) for value in metadata.values()} == {str}
     (authentication,) = of_kind(objects("keda"), "TriggerAuthentication")
-    assert {each["parameter"] for each in authentication["spec"]["secretTargetRef"]} == {
-        *("ca", "password")
-    }
+    assert _keys(authentication) == {"ca": "ca.crt", "password": "password"}
     assert authentication["spec"]["env"][0]["name"] == "KAFKA_SASL_USERNAME"
+
+
+def test_keda_shows_the_consumers_own_certificates_unless_told_otherwise() -> None:
+    ours, other = (
+        of_kind(objects("everything", sets=sets), "TriggerAuthentication")
+        for sets in ((), ("keda.authentication.keys.cert=other.crt",))
+    )
+    assert _keys(*ours) == {"ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"}
+    assert _keys(*other) == {"ca": "ca.crt", "cert": "other.crt", "key": "tls.key"}
+
+
+def test_keda_s_metadata_replaces_ours_and_stands_once() -> None:
+    sets = ("keda.metadata.topic=other", "keda.metadata.sasl=plaintext")
+    (scaled,) = of_kind(objects("keda", sets=sets), "ScaledObject")
+    metadata = scaled["spec"]["triggers"][0]["metadata"]
+
+    assert (metadata["topic"], metadata["sasl"]) == ("other", "plaintext")
+    assert metadata["consumerGroup"] == "conversions-consumer"
+    assert rendered("keda", 4, sets).count(" sasl:") == 1
 
 
 @pytest.mark.parametrize(
@@ -365,6 +432,10 @@ def _settings(variables: Mapping[str, str], tmp_path: Path) -> Settings:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("user:something", encoding="utf-8")
     return load_settings(found)
+
+
+def _keys(authentication: Object) -> dict[str, str]:
+    return {each["parameter"]: each["key"] for each in authentication["spec"]["secretTargetRef"]}
 
 
 def _member_selectors(found: list[Object]) -> Iterator[Mapping[str, str]]:

@@ -1,14 +1,17 @@
 """What the chart refuses: contradictions with a sentence, unknown values by its schema."""
 
+import random
 import re
 
 import pytest
 
 from consumer.librdkafka_properties import CONSUMER_ONLY, PRODUCER_ONLY, SHARED
+from consumer.model import PixelId
 from consumer.property_names import is_secret, variable_part
 from consumer.setting_fields import Fields
 from tests.chart import HelmError, rendered
 from tests.helm_tools import MAJORS
+from tests.test_metrics import House, fill
 
 GRACE = float(Fields.model_fields["grace_seconds"].default)
 TIMEOUT = float(Fields.model_fields["request_timeout_seconds"].default)
@@ -77,6 +80,49 @@ REFUSED = [
         ("kafka.KAFKA_BOOTSTRAP_SERVERS=", "secrets.kafka.files.KAFKA_BOOTSTRAP_SERVERS=brokers"),
         "keda.enabled needs kafka.KAFKA_BOOTSTRAP_SERVERS in the values",
     ),
+    (
+        "keda",
+        ("kafka.KAFKA_SASL_MECHANISM=",),
+        "keda.enabled needs to know how the consumer logs in",
+    ),
+    (
+        "minimal",
+        ("extraEnv[0].name=CONVERSIONS_METRICS_PORT", "extraEnv[0].value=1"),
+        "CONVERSIONS_METRICS_PORT stands twice in the environment",
+    ),
+    (
+        "sasl-tls",
+        ("extraEnv[3].name=HTTPS_PROXY", "extraEnv[3].value=http://other"),
+        "HTTPS_PROXY stands twice in the environment",
+    ),
+    (
+        "minimal",
+        ("kafka.KAFKA_GROUP_INSTANCE_ID=member",),
+        "KAFKA_GROUP_INSTANCE_ID would be the same for all members",
+    ),
+    (
+        "static-membership",
+        ("kafka.KAFKA_CONSUMER_GROUP_INSTANCE_ID=member",),
+        "KAFKA_CONSUMER_GROUP_INSTANCE_ID would be the same for all members",
+    ),
+    (
+        "static-membership",
+        (
+            "extraEnv[0].name=KAFKA_CONSUMER_GROUP_INSTANCE_ID",
+            "extraEnv[0].valueFrom.fieldRef.fieldPath=metadata.name",
+        ),
+        "workload.staticMembership gives each its own",
+    ),
+    (
+        "minimal",
+        ("extraEnv[0].name=CONVERSIONS_GRACE_SECONDS", "extraEnv[0].value=45"),
+        "terminationGracePeriodSeconds must be more than 65",
+    ),
+    (
+        "many-pixels",
+        ("monitoring.enabled=true", "monitoring.sampleLimit=2199"),
+        "monitoring.sampleLimit must be 0 or at least 2200",
+    ),
     ("static-membership", ("workload.kind=Deployment",), "needs workload.kind StatefulSet"),
     ("static-membership", ("keda.enabled=true",), "needs a fixed replicaCount"),
     (
@@ -114,6 +160,8 @@ UNKNOWN = [
     "workload.kind=DaemonSet",
     "podLabels.app\\.kubernetes\\.io/component=x",
     "replay.arguments={--yes}",
+    "podDisruptionBudget.maxUnavailable=0",  # no node could ever be drained
+    "prometheusRule.runbookBaseUrl=https://no-slash",
 ]
 
 
@@ -140,6 +188,22 @@ def test_all_contradictions_are_told_at_once(major: int) -> None:
 @pytest.mark.parametrize("seconds", [GRACE + TIMEOUT + 1])
 def test_just_enough_time_to_end_is_enough(seconds: float) -> None:
     assert rendered("minimal", 4, (f"terminationGracePeriodSeconds={seconds:.0f}",))
+
+
+@pytest.mark.parametrize("limit", [0, 2200])
+def test_a_limit_that_is_none_or_high_enough_is_taken(limit: int) -> None:
+    assert rendered(
+        "many-pixels", 4, ("monitoring.enabled=true", f"monitoring.sampleLimit={limit}")
+    )
+
+
+@pytest.mark.parametrize("count", [1, 10, 50])
+def test_a_member_in_every_trouble_stays_below_the_limit_that_is_demanded(count: int) -> None:
+    destinations = [PixelId(str(number)) for number in range(count)]
+    house = House(*destinations)
+    fill(house, destinations, random.Random(8))
+
+    assert len(house.series()) <= 1000 + 300 * count
 
 
 def test_no_variable_of_a_secret_may_have_its_value_here() -> None:

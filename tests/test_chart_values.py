@@ -1,5 +1,7 @@
 """The chart's values: that each is described, and what some of them do; its rules and notes."""
 
+import copy
+import json
 import re
 import shutil
 import subprocess
@@ -18,14 +20,18 @@ from tests.chart import (
     RELEASE,
     ROOT,
     SCENARIOS,
+    HelmError,
     Object,
     environment,
     main_container,
     notes,
     objects,
     of_kind,
+    pod_templates,
+    rendered,
 )
 from tests.debian_tools import needed as debian_needed
+from tests.helm_tools import MAJORS
 from tests.python_tools import needed
 
 RULES = """\
@@ -74,6 +80,32 @@ def test_the_schema_is_closed(values: Object, schema: Object) -> None:
         if found.get("properties"):
             assert found["additionalProperties"] is False, path
     assert schema["additionalProperties"] is False
+
+
+def test_what_the_schema_lets_one_take_away_is_not_missed(values: Object, schema: Object) -> None:
+    """A block of somebody's values whose lines are all commented out is null."""
+    validator = Draft202012Validator(schema)
+    free = [_paths(values), _groups(values)]
+    taken = [
+        [path for path in paths if validator.is_valid(_without(values, path))] for paths in free
+    ]
+
+    assert {path for path in taken[1] if "." not in path} == {"strategy"}
+    assert {"hostUsers", "resources.limits.memory"} <= set(taken[0])
+    for paths in taken:
+        whole = {path for path in paths if not any(path.startswith(f"{one}.") for one in paths)}
+        sets = tuple(f"{path}=null" for path in sorted(whole))
+        for scenario in ("everything", "cilium"):
+            assert objects(scenario, sets=sets)
+            assert notes(scenario, sets=sets)
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_an_empty_block_is_refused_by_name(major: int) -> None:
+    with pytest.raises(HelmError, match="settings") as refusal:
+        rendered("many-pixels", major, ("settings=null",))
+
+    assert "values don't meet the specifications of the schema" in str(refusal.value)
 
 
 def test_a_number_is_written_as_people_do() -> None:
@@ -145,12 +177,42 @@ def test_the_rules_are_those_of_the_release(planted: Path) -> None:
     }
 
 
-def test_the_rules_select_what_the_monitor_calls_the_job() -> None:
-    for scenario in ("everything", "static-membership"):
-        (monitor,) = of_kind(objects(scenario), "PodMonitor", "ServiceMonitor")
-        (workload,) = of_kind(objects(scenario), "Deployment", "StatefulSet")
-        label = monitor["spec"]["jobLabel"]
-        assert workload["spec"]["template"]["metadata"]["labels"][label] == RELEASE
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_the_rules_select_what_the_monitor_calls_the_job(kind: str) -> None:
+    sets = ("monitoring.enabled=true", f"monitoring.kind={kind}", "prometheusRule.enabled=true")
+    found = objects("minimal", sets=sets)
+    (rules,) = of_kind(found, "PrometheusRule")
+    expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    selectors = re.findall(r"conversions_[\w:]+(\{[^}]*\})?", "\n".join(expressions))
+
+    ours = f'job="{_job(found)}",namespace="{NAMESPACE}"'
+    assert len(selectors) > 90
+    assert {selector for selector in selectors if ours not in selector} == set()
+
+
+def test_a_dashboard_opens_with_the_job_of_a_release_that_is_called_like_the_chart() -> None:
+    sets = ("monitoring.enabled=true", "dashboards.enabled=true")
+    found = objects("minimal", sets=sets, release="conversions-consumer")
+
+    for dashboard in _dashboards(found).values():
+        assert dashboard["job"]["current"]["value"] == _job(found)
+        assert dashboard["job"]["query"]["query"] == "label_values(conversions_build_info, job)"
+        assert dashboard["namespace"]["current"]["value"] == ["$__all"]
+
+
+def test_the_links_of_dashboards_and_alerts_lead_to_the_same_pages() -> None:
+    found = objects("everything")
+    (rules,) = of_kind(found, "PrometheusRule")
+    urls = re.findall(r"'runbook_url': '([^']+)'", str(rules))
+
+    assert urls
+    for name, dashboard in _dashboards(found).items():
+        docs = dashboard["docs"]
+        assert docs["name"] == "docs"
+        assert {docs["query"], *docs["current"].values()} == {
+            "https://runbooks.internal/conversions/docs"
+        }, name
+        assert all(url.startswith(f"{docs['query']}/runbooks/") for url in urls)
 
 
 def test_prometheus_takes_the_rules_of_every_rendering(planted: Path, tmp_path: Path) -> None:
@@ -229,10 +291,53 @@ def schema() -> Object:
     return found
 
 
+def _job(found: list[Object]) -> str:
+    """What Prometheus will call the job.
+
+    Its operator takes it from the label that the monitor names, of the Service or of the pods.
+    Without it the job would be namespace and name, or the Service's name.
+    """
+    (monitor,) = of_kind(found, "PodMonitor", "ServiceMonitor")
+    selector = monitor["spec"]["selector"]["matchLabels"].items()
+    if monitor["kind"] == "ServiceMonitor":
+        candidates = [each["metadata"]["labels"] for each in of_kind(found, "Service")]
+    else:
+        candidates = [template["metadata"]["labels"] for _, template in pod_templates(found)]
+    (labels,) = [each for each in candidates if selector <= each.items()]
+    assert "relabelings" not in str(monitor)
+    return str(labels[monitor["spec"]["jobLabel"]])
+
+
+def _dashboards(found: list[Object]) -> dict[str, Object]:
+    """By file, the variables by their names."""
+    texts = {
+        name: text
+        for each in of_kind(found, "ConfigMap")
+        for name, text in each["data"].items()
+        if name.endswith(".json")
+    }
+    assert len(texts) > 1
+    return {
+        name: {each["name"]: each for each in json.loads(text)["templating"]["list"]}
+        for name, text in texts.items()
+    }
+
+
 def _rules(chart: Path, sets: tuple[str, ...]) -> Object:
     chosen = ("prometheusRule.enabled=true", *sets)
     (rule,) = of_kind(objects("minimal", sets=chosen, chart=chart), "PrometheusRule")
     found: Object = rule["spec"]
+    return found
+
+
+def _without(values: Object, path: str) -> Object:
+    """The values as Helm has them when somebody's say that one of them is null."""
+    found = copy.deepcopy(values)
+    *above, name = path.split(".")
+    group = found
+    for each in above:
+        group = group[each]
+    del group[name]
     return found
 
 

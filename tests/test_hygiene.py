@@ -7,6 +7,7 @@ that the verbs, versions, programs and paths in them are those of this project.
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from consumer import __version__
-from tests.python_tools import LOCK_PATH, needed
+from tests.python_tools import ENVIRONMENTS, needed
 from tests.python_tools import command_of as tool
 
 ROOT = Path(__file__).parent.parent
@@ -200,6 +201,35 @@ def test_nothing_is_released_that_ci_did_not_see() -> None:
     assert [name for name in release if not waits_for_ci(name)] == []
 
 
+def test_a_released_chart_names_the_image_of_the_release(tmp_path: Path) -> None:
+    release = (GITHUB / "workflows/release.yml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ +(sed .*helm/values.yaml)$", release, re.MULTILINE)
+    values = tmp_path / "helm" / "values.yaml"
+    values.parent.mkdir()
+    shutil.copy2(ROOT / "helm" / "values.yaml", values)
+    before = yaml.safe_load(values.read_text(encoding="utf-8"))
+
+    script = f"PLACE=registry.internal/acme; {line}"
+    subprocess.run(["/bin/bash", "-euc", script], cwd=tmp_path, check=True)
+
+    after = yaml.safe_load(values.read_text(encoding="utf-8"))
+    pushed = re.search(r"images: .* \}\}/(\S+)", release)
+    assert pushed is not None
+    assert after["image"].pop("repository") == f"registry.internal/acme/{pushed[1]}"
+    before["image"].pop("repository")
+    assert after == before
+
+
+def test_the_image_is_made_on_a_machine_of_each_kind_that_the_page_names() -> None:
+    release = workflow(GITHUB / "workflows/release.yml")["jobs"]["image"]
+    made = release["strategy"]["matrix"]["include"]
+    tested = workflow(GITHUB / "workflows/ci.yml")["jobs"]["image"]["strategy"]["matrix"]
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+
+    assert tested["runner"] == [each["runner"] for each in made]
+    assert " and ".join(each["architecture"] for each in made) in page
+
+
 def test_no_host_of_a_package_index_or_of_images_is_named() -> None:
     hosts = re.compile(
         r"ghcr\.io|docker\.io|quay\.io|gcr\.io|py" r"pi\.(org|io)|pythonhosted|maven\.org"
@@ -270,14 +300,17 @@ def test_every_hook_starts_a_program_of_the_locked_environment() -> None:
 def test_renovate_knows_every_lock_and_every_version_that_the_tools_name() -> None:
     config = json.loads((ROOT / "renovate.json").read_text(encoding="utf-8"))
     patterns = [each.strip("/") for each in config["pip_requirements"]["managerFilePatterns"]]
-    locks = [*ROOT.glob("*.lock"), LOCK_PATH]
+    locks = [*ROOT.glob("*.lock"), *(each.lock_path for each in ENVIRONMENTS)]
     names = [str(lock.relative_to(ROOT)) for lock in locks]
     assert [name for name in names if not any(re.search(each, name) for each in patterns)] == []
-    (maven,) = config["customManagers"]
+    maven, go = config["customManagers"]
     (expression,) = maven["matchStrings"]
     text = (ROOT / "tests" / "tools.py").read_text(encoding="utf-8")
     named = re.findall(expression.replace("(?<", "(?P<"), text)
     assert len(named) == text.count(" Artifact(") + text.count("(Artifact(") > 3
+    (expression,) = go["matchStrings"]
+    runs = "\n".join(step.content.get("run", "") for step in steps())
+    assert len(re.findall(expression.replace("(?<", "(?P<"), runs)) == runs.count("go run ") > 0
 
 
 def test_editors_are_told_what_the_formatter_does() -> None:

@@ -3,11 +3,14 @@
 Docker is not needed: the lines that build the wheel and install it run here as they stand.
 """
 
+import email
 import json
 import os
 import re
+import shutil
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -29,6 +32,7 @@ from tests.image import (
     Installed,
     attempt,
     build,
+    copy_context,
     health_check,
     instructions,
     run,
@@ -36,10 +40,10 @@ from tests.image import (
     sources,
 )
 from tests.integration import free_ports
-from tests.python_tools import LOCK_PATH, needed
+from tests.python_tools import CHECKOV, LINTERS, Environment, needed
 
-TOOLS_PATH = LOCK_PATH.with_suffix(".py")
 NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
+HATCHLING = [sys.executable, "-m", "hatchling", "build"]
 EVENT = {
     "eventName": "Lead",
     "eventTime": "2026-11-22T11:00:00Z",
@@ -72,9 +76,9 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 def test_both_stages_stand_on_the_same_named_version() -> None:
     build, runtime = (each.rest for each in instructions("FROM"))
-    assert build == "python:3.13-slim-trixie AS build"
+    assert re.fullmatch(r"python:3\.13-slim-trixie(@sha256:[0-9a-f]{64})? AS build", build)
     # An environment links to the interpreter that it was made with.
-    assert runtime == "python:3.13-slim-trixie AS runtime"
+    assert runtime == build.replace(" AS build", " AS runtime")
 
 
 def test_the_runtime_stage_takes_the_environment_and_nothing_else() -> None:
@@ -164,9 +168,83 @@ def test_the_wheel_holds_the_package_and_the_schema_and_no_tests(installed: Inst
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
-def test_the_installed_command_tells_its_version(installed: Installed, tmp_path: Path) -> None:
-    said = run([str(installed.programs / "conversions"), "--version"], cwd=tmp_path, env={})
+def test_what_is_published_is_the_same_bytes_each_time_and_from_either_form(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The image's wheel, and that of the source archive with newer dates and other modes."""
+    source, published = tmp_path / "source", tmp_path / "published"
+    copy_context(source)
+    for name in (".gitignore", "CHANGELOG.md", "CONTRIBUTING.md"):  # of no use to the image
+        shutil.copy2(ROOT / name, source)
+    for name in ("bench", "helm"):
+        shutil.copytree(ROOT / name, source / name)
+    run([*HATCHLING, "-d", str(published)], cwd=source, env={})
+    (archive,) = published.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+        tar.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    for path in unpacked.rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+            os.utime(path, (1_900_000_000, 1_900_000_000))
+    run([*HATCHLING, "-d", str(tmp_path / "again")], cwd=unpacked, env={})
+
+    ours = {name for name in names if not name.startswith(("consumer/", "schemas/"))}
+    assert ours == {
+        *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "PKG-INFO", ".gitignore")
+    }
+    for path in (*published.iterdir(), installed.wheel):
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("start", [["conversions"], ["python", "-m", "consumer"]])
+def test_there_are_two_ways_to_call_it(
+    start: list[str], installed: Installed, tmp_path: Path
+) -> None:
+    program, *words = start
+    said = run([str(installed.programs / program), *words, "--version"], cwd=tmp_path, env={})
     assert said.split() == ["conversions", __version__]
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked"),
+    [
+        ("bash", {"COMP_WORDS": "conversions dl", "COMP_CWORD": "1"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "conversions dl"}),
+        (
+            "fish",
+            {
+                "_TYPER_COMPLETE_ARGS": "conversions dl",
+                "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+            },
+        ),
+    ],
+)
+def test_the_installed_command_completes_its_words_in_a_shell(
+    shell: str, asked: dict[str, str], installed: Installed, tmp_path: Path
+) -> None:
+    program = str(installed.programs / "conversions")
+    script = run([program], cwd=tmp_path, env={"_CONVERSIONS_COMPLETE": f"source_{shell}"})
+    said = run([program], cwd=tmp_path, env={"_CONVERSIONS_COMPLETE": f"complete_{shell}", **asked})
+    assert f"_CONVERSIONS_COMPLETE=complete_{shell}" in script
+    assert set(asked) <= set(re.findall(r"\w+", script))
+    assert "dlq" in said
+    assert "publish" not in said
+
+
+def test_the_wheel_says_what_it_needs_and_offers(installed: Installed) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with zipfile.ZipFile(installed.wheel) as wheel:
+        (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(wheel.read(name))
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Requires-Python"] == project["requires-python"]
+    assert told.get_all("Provides-Extra") == ["otel"]
+    assert len(told.get_all("Requires-Dist", [])) == sum(
+        map(len, [project["dependencies"], *project["optional-dependencies"].values()])
+    )
+    assert told.get_all("Classifier") == project["classifiers"]
 
 
 def test_the_installed_command_previews_an_event(installed: Installed, tmp_path: Path) -> None:
@@ -187,12 +265,21 @@ def test_the_installed_command_uses_the_wheel_and_not_the_checkout(
     assert Path(said.strip()).is_relative_to(installed.programs.parent)
 
 
-def test_the_linters_are_locked_with_hashes_and_no_address() -> None:
-    lock = LOCK_PATH.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("environment", "source", "name"),
+    [
+        (LINTERS, LINTERS.lock_path.with_suffix(".py"), r'^#   "(\S+)",$'),
+        (CHECKOV, CHECKOV.lock_path.with_suffix(".in"), r"^(\w+)$"),
+    ],
+)
+def test_the_linters_are_locked_with_hashes_and_no_address(
+    environment: Environment, source: Path, name: str
+) -> None:
+    lock = environment.lock_path.read_text(encoding="utf-8")
     pinned = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
     hashed = re.findall(r"^([\w.-]+)==.*\\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
     assert pinned == hashed
-    wanted = re.findall(r'^#   "(\S+)",$', TOOLS_PATH.read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = re.findall(name, source.read_text(encoding="utf-8"), re.MULTILINE)
     assert wanted
     assert set(wanted) <= set(pinned)
     assert not re.search(r"://|--(extra-)?index|--find-links", lock)

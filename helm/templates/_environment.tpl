@@ -16,7 +16,10 @@
 {{- /* Variables of every container of ours; `withMeta`: also what only who talks to Meta needs. */ -}}
 {{- define "conversions.environment" -}}
 {{- $root := .root }}
+{{- /* As our image has it: resources were measured so, and an image of your own may lack it. */}}
 {{- with $root.Values }}
+- name: MALLOC_MMAP_THRESHOLD_
+  value: "131072"
 {{- range $map := list .settings .kafka .schemaRegistry }}
 {{- range $name, $value := $map }}
 {{- if not (kindIs "invalid" $value) }}

@@ -4,9 +4,11 @@ grace and time-out are the settings' own. */ -}}
 {{- $problems := concat
   (include "conversions.guards.start" . | fromJsonArray)
   (include "conversions.guards.secrets" . | fromJsonArray)
+  (include "conversions.guards.environment" . | fromJsonArray)
   (include "conversions.guards.ending" . | fromJsonArray)
   (include "conversions.guards.scaling" . | fromJsonArray)
-  (include "conversions.guards.network" . | fromJsonArray) }}
+  (include "conversions.guards.network" . | fromJsonArray)
+  (include "conversions.guards.monitoring" . | fromJsonArray) }}
 {{- if $problems }}
 {{- fail (printf "\n\nThe values cannot be used:\n* %s\n" (join "\n* " $problems)) }}
 {{- end }}
@@ -76,12 +78,32 @@ grace and time-out are the settings' own. */ -}}
 {{- toJson $found }}
 {{- end }}
 
+{{- /* Who applies the objects may not name a variable twice, and a member's name is its own. */ -}}
+{{- define "conversions.guards.environment" -}}
+{{- $found := list }}
+{{- $seen := dict }}
+{{- range include "conversions.environment" (dict "root" . "withMeta" true) | fromYamlArray }}
+{{- if hasKey $seen .name }}
+{{- $found = append $found (printf "%s stands twice in the environment: another value sets it, so leave it out of extraEnv" .name) }}
+{{- end }}
+{{- $_ := set $seen .name true }}
+{{- if and (regexMatch "^KAFKA_(CONSUMER_)?GROUP_INSTANCE_ID(_FILE)?$" .name) (or .value $.Values.workload.staticMembership) }}
+{{- $found = append $found (printf "%s would be the same for all members; workload.staticMembership gives each its own" .name) }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
 {{- /* A drain that the kubelet cuts short is sent again by the next member. */ -}}
 {{- define "conversions.guards.ending" -}}
 {{- $found := list }}
+{{- $given := dict }}
+{{- range include "conversions.environment" (dict "root" . "withMeta" true) | fromYamlArray }}
+{{- $_ := set $given .name .value }}
+{{- end }}
 {{- with .Values }}
-{{- $grace := default 30 .settings.CONVERSIONS_GRACE_SECONDS | toString | float64 }}
-{{- $timeout := default 20 .settings.CONVERSIONS_REQUEST_TIMEOUT_SECONDS | toString | float64 }}
+{{- $grace := default 30 $given.CONVERSIONS_GRACE_SECONDS | toString | float64 }}
+{{- $timeout := default 20 $given.CONVERSIONS_REQUEST_TIMEOUT_SECONDS | toString | float64 }}
 {{- $needed := addf $grace (maxf 10 $timeout) }}
 {{- if le (float64 .terminationGracePeriodSeconds) $needed }}
 {{- $found = append $found (printf "terminationGracePeriodSeconds must be more than %v: CONVERSIONS_GRACE_SECONDS (%v), and 10 s or CONVERSIONS_REQUEST_TIMEOUT_SECONDS (%v)" $needed $grace $timeout) }}
@@ -121,6 +143,9 @@ grace and time-out are the settings' own. */ -}}
 {{- if not .kafka.KAFKA_BOOTSTRAP_SERVERS }}
 {{- $found = append $found "keda.enabled needs kafka.KAFKA_BOOTSTRAP_SERVERS in the values: KEDA asks the brokers itself" }}
 {{- end }}
+{{- if and (eq (include "conversions.keda.sasl" $) "none") (not .keda.metadata.sasl) }}
+{{- $found = append $found "keda.enabled needs to know how the consumer logs in: set kafka.KAFKA_SASL_MECHANISM, or keda.metadata.sasl" }}
+{{- end }}
 {{- if eq (toString .keda.metadata.limitToPartitionsWithLag) "true" }}
 {{- range list "allowIdleConsumers" "ensureEvenDistributionOfPartitions" }}
 {{- if eq (toString (index $.Values.keda.metadata .)) "true" }}
@@ -159,5 +184,17 @@ grace and time-out are the settings' own. */ -}}
 {{- define "conversions.ports" -}}
 {{- $found := list }}
 {{- range .ports }}{{ $found = append $found (toString .) }}{{ end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- /* Prometheus drops a whole scrape that is over its limit, and it would be so in an incident first. */ -}}
+{{- define "conversions.guards.monitoring" -}}
+{{- $found := list }}
+{{- with .Values.monitoring }}
+{{- $needed := add 1000 (mul 300 (len $.Values.destinations)) }}
+{{- if and .enabled .sampleLimit (lt (int .sampleLimit) (int $needed)) }}
+{{- $found = append $found (printf "monitoring.sampleLimit must be 0 or at least %d: 300 for each of %d destinations, and 1000" $needed (len $.Values.destinations)) }}
+{{- end }}
+{{- end }}
 {{- toJson $found }}
 {{- end }}

@@ -35,7 +35,9 @@ env:
 
 {{- define "conversions.probe" -}}
 httpGet: { path: {{ .path }}, port: metrics }
-{{ toYaml .timing }}
+{{- with .timing }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- /* The template of a member's pod, for a Deployment and a StatefulSet alike. */ -}}
