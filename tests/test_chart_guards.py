@@ -11,7 +11,7 @@ from consumer.property_names import is_secret, variable_part
 from consumer.setting_fields import Fields
 from tests.chart import HelmError, rendered
 from tests.helm_tools import MAJORS
-from tests.test_metrics import House, fill
+from tests.metric_house import House, fill
 
 GRACE = float(Fields.model_fields["grace_seconds"].default)
 TIMEOUT = float(Fields.model_fields["request_timeout_seconds"].default)
