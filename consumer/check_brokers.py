@@ -29,6 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from consumer.finding import Finding, failed, ok
+from consumer.kafka_refusal import in_words, refused_property
 from consumer.kafka_settings import without_membership
 from consumer.model import LogEnd
 from consumer.property_names import is_secret, variable_part
@@ -71,21 +72,22 @@ class Brokers:
             self._admin = AdminClient({**configuration, **own})
         except (KafkaException, ValueError, TypeError) as error:
             # librdkafka's sentence quotes the value, which may be a secret: only names are told.
-            if named := re.search(r'property "([a-z0-9._]+)"', str(error)):
-                self._not_taken = f"KAFKA_{variable_part(named[1])} as it is set"
+            if name := refused_property(error):
+                self._not_taken = f"KAFKA_{variable_part(name)} as it is set"
 
     def finding(self, subject: str) -> Finding:
         """Whether a broker gives metadata; sets ``answered`` and ``cluster_id``."""
         if self._admin is None:
             told = f"librdkafka does not take {self._not_taken}"
-            return failed(subject, told, "Look for a file that does not exist, or a wrong value.")
+            advice = "a wrong value, or a password that does not open the key."
+            return failed(subject, told, f"Look for a file that does not exist, {advice}")
         asked = self._admin.describe_cluster(
             request_timeout=BROKERS_SECONDS, include_authorized_operations=True
         )
         until = monotonic() + BROKERS_SECONDS
         while not asked.done() and monotonic() < until:
             self._admin.poll(0.1)
-            if any(each.code() in _REFUSED for each in self._heard):
+            if any(each.code() in _REFUSED or _is_alert(each) for each in self._heard):
                 until = min(until, monotonic() + REFUSED_SECONDS)
         cluster = _answer(asked, 0.0)
         if isinstance(cluster, Refusal):
@@ -233,28 +235,53 @@ def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
     """
     kinds = {error.code(): error for error in reversed(heard)}
     tls = [error for error in heard if "SSL handshake failed" in error.str()]
+    alerts = [error for error in heard if _is_alert(error)]
     if error := kinds.get(KafkaError._AUTHENTICATION):
+        return _no_login(in_words(error))
+    if alerts:
         return failed(
             "brokers",
-            f"a broker refuses our credentials: {error.str()}",
-            "Look at KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD.",
+            f"a broker refuses our certificate: {in_words(alerts[0])}",
+            "Look at KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION: the certificate"
+            " must be valid now, and signed by whom the brokers trust.",
         )
     if error := kinds.get(KafkaError._SSL) or (tls[0] if tls else None):
         return failed(
             "brokers",
-            f"TLS with a broker fails: {error.str()}",
+            f"TLS with a broker fails: {in_words(error)}",
             "Look at KAFKA_SECURITY_PROTOCOL, KAFKA_SSL_CA_LOCATION and the listener's port.",
         )
     if error := kinds.get(KafkaError._RESOLVE):
         advice = "Look at KAFKA_BOOTSTRAP_SERVERS and at this host's name server."
-        return failed("brokers", f"a broker's name is not known: {error.str()}", advice)
+        return failed("brokers", f"a broker's name is not known: {in_words(error)}", advice)
     error = kinds.get(KafkaError._TRANSPORT)
-    why = f": {error.str()}" if error is not None else ""
+    why = f": {in_words(error)}" if error is not None else ""
     return failed(
         "brokers",
         f"no broker answered within {seconds:g} seconds{why}",
         "Look at KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and whether brokers are up.",
     )
+
+
+def _no_login(why: str) -> Finding:
+    if "OAUTHBEARER token" in why:
+        oauth = "KAFKA_SASL_OAUTHBEARER"
+        return failed(
+            "brokers",
+            f"there is no token to log in with: {why}",
+            f"Look at {oauth}_TOKEN_ENDPOINT_URL, {oauth}_CLIENT_ID and {oauth}_CLIENT_SECRET, and"
+            " for an endpoint with a CA of your own at KAFKA_HTTPS_CA_LOCATION.",
+        )
+    advice = "Look at KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD."
+    if "invalid_token" in why:
+        advice = "Compare issuer, audience and scope of the token with what the brokers expect."
+    return failed("brokers", f"a broker refuses our credentials: {why}", advice)
+
+
+def _is_alert(error: KafkaError) -> bool:
+    """Whether the broker ended TLS for the sake of our certificate (RFC 8446, 6.2): 42 to 46, 48
+    and 116. librdkafka hears of it only behind the handshake, and calls it a transport's error."""
+    return re.search(r"SSL alert number (4[2-68]|116)\b", error.str()) is not None
 
 
 def _answer(future: Future[T], seconds: float) -> T | Refusal:

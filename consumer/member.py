@@ -38,6 +38,7 @@ from consumer.metrics import Metrics
 from consumer.model import PixelId, Place
 from consumer.pipeline import Pipeline, Timing
 from consumer.probes import Health, Probes, Resuming
+from consumer.registry_client import RegistryConfiguration
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
 from consumer.settings import Settings
@@ -376,5 +377,6 @@ class Member:
 
 
 def _registry(settings: Settings) -> Registry | None:
-    configuration = settings.schema_registry
-    return ConfluentRegistry(configuration) if configuration else None
+    if not settings.schema_registry:
+        return None
+    return ConfluentRegistry(RegistryConfiguration(settings).current)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from consumer.check_brokers import Brokers
+from consumer.kafka_settings import connection_only
+from consumer.settings import load_settings
 from tests.integration import Running
 from tests.integration.certificates import Authority
 from tests.integration.events import good_event
@@ -26,7 +29,7 @@ from tests.integration.secured_broker import (
     with_password,
     with_token,
 )
-from tests.integration.test_secured_broker import lag
+from tests.integration.test_secured_broker import errors_told, lag
 from tests.integration.test_under_way import stop
 from tests.integration.world import World, metrics_port
 
@@ -94,6 +97,86 @@ def test_everything_of_ours_gets_in_by_each_door(
     for process in (running, published, checked, replayed):
         assert secret not in process.output()
         assert not any(token in process.output() for token in secured.provider.given)
+
+
+def test_sessions_outlive_their_tokens(
+    secured_world: World, secured: Secured, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    world, path = secured_world, tmp_path / "secret"
+    secured.provider.secret = unique("secret")
+    path.write_text(secured.provider.secret, encoding="utf-8")
+    before = len(secured.provider.given)
+    secured.provider.token_seconds = 5
+    try:
+        running = world.consumer(**with_token(secured, path))
+        # Three clients; the broker ends each session whose token has, unless it was shown another.
+        running.wait_until(lambda: len(secured.provider.given) >= before + 10, 90, "more tokens")
+        bad = good_event(1, world.pixels[0], _now_ms()) | {"user": {"country": "US"}}
+        world.publish(map(world.encode, (bad, good_event(2, world.pixels[0], _now_ms()))))
+        world.settle(running)
+    finally:
+        secured.provider.token_seconds = 3600
+    port = metrics_port(running)
+    running.wait_until(lambda: lag(running, port) == 0, 60, "a lag of 0 on the metrics port")
+    stop(running)
+
+    assert world.accepted_ids() == {"event-2": 1}
+    assert len(world.letters()) == 1
+    assert errors_told(running, "uthentication") == []
+
+
+def test_a_wrong_client_secret_is_told_without_it_though_the_provider_quotes_it(
+    secured_world: World, secured: Secured, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    wrong, path = unique("wrong"), tmp_path / "secret"
+    secured.provider.secret = unique("secret")
+    path.write_text(wrong, encoding="utf-8")
+    environment = secured_world.environment(**with_token(secured, path))
+    running = secured_world.product.run("run", env=environment)
+    reading = secured_world.product.run("dlq", "stats", env=environment)
+    line = running.wait_for_line("OAUTHBEARER token", 60)
+    assert reading.wait(60) == 1
+    stop(running)
+
+    assert "the token endpoint answers invalid_client" in line
+    assert "the token endpoint answers invalid_client" in reading.output()
+    assert wrong not in running.output() + reading.output()
+
+
+def test_who_is_not_let_in_is_told_why(
+    secured: Secured, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    stranger = Authority(name="stranger", folder=tmp_path)
+    expired = secured.authority.client(
+        unique("expired"), password="opens-it", valid=timedelta(minutes=-5)
+    )
+    locked = secured.authority.client(unique("locked"), password="opens-it")
+    replace_file(locked.password, "opens-nothing")
+    secret = tmp_path / "secret"
+    secret.write_text(secured.provider.secret, encoding="utf-8")
+    strange_endpoint = {"KAFKA_HTTPS_CA_LOCATION": str(stranger.path)}
+    told = {
+        "stranger": with_certificate(secured, stranger.client("client", password="opens-it")),
+        "expired": with_certificate(secured, expired),
+        "locked": with_certificate(secured, locked),
+        "endpoint": with_token(secured, secret) | strange_endpoint,
+    }
+    found = {name: brokers_found(environment) for name, environment in told.items()}
+
+    for name in ("stranger", "expired"):
+        assert "a broker refuses our certificate" in found[name]
+        assert "KAFKA_SSL_CERTIFICATE_LOCATION" in found[name]
+    assert "librdkafka does not take KAFKA_SSL_KEY_LOCATION as it is set" in found["locked"]
+    assert "no token to log in with" in found["endpoint"]
+    assert "unable to get local issuer certificate" in found["endpoint"]
+    assert not any("opens-" in text for text in found.values())
+
+
+def brokers_found(environment: dict[str, str]) -> str:
+    """What ``check`` says of the brokers, and its advice."""
+    settings = load_settings(environment)
+    finding = Brokers(connection_only(settings.kafka_consumer)).finding("brokers")
+    return f"{finding.told} {finding.advice}"
 
 
 def finished(running: Running) -> Running:
