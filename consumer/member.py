@@ -29,6 +29,7 @@ from consumer.graph_versions import day_of, outlook
 from consumer.journal import Journal, Log
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
+from consumer.kafka_files import KafkaFiles
 from consumer.kafka_settings import Client
 from consumer.leftover import Left
 from consumer.letter_box import DeadLetters, LetterBox
@@ -113,6 +114,7 @@ class Member:
                 Client.PRODUCER: (self._dead_letters,),
             },
         )
+        self._kafka_files = KafkaFiles(settings)
         self._watches = Watches(settings, tokens=self._tokens, journal=self._journal)
         self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
@@ -267,6 +269,9 @@ class Member:
             self._look_at_keys(self._key_file)
         if self._credentials.pass_on():
             self._log.info("Kafka credentials changed; new connections use them")
+        if restart_for := self._kafka_files.changed():
+            told = "files that Kafka's clients read once changed; the next start uses them"
+            self._log.warning(told, variables=restart_for)
         news = self._destinations_file.poll() if self._destinations_file else None
         if isinstance(news, DestinationsError):
             self._journal.metrics.destinations_file_mistakes.inc()

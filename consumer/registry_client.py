@@ -67,7 +67,8 @@ def _problem(configuration: Mapping[str, Any], error: Exception) -> str:
             "the SCHEMA_REGISTRY_SSL_ variables do not fit together: look for a file without"
             " certificates, a key of another certificate, a password that does not open the key"
         )
-    return f"the registry's client does not take the SCHEMA_REGISTRY_ variables ({type(error).__name__})"
+    kind = type(error).__name__
+    return f"the registry's client does not take the SCHEMA_REGISTRY_ variables ({kind})"
 
 
 def _is_readable(path: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from consumer.check_brokers import Brokers
+from consumer.finding import Verdict
 from consumer.kafka_settings import connection_only
 from consumer.settings import load_settings
 from tests.integration import Running
@@ -170,6 +171,20 @@ def test_who_is_not_let_in_is_told_why(
     assert "no token to log in with" in found["endpoint"]
     assert "unable to get local issuer certificate" in found["endpoint"]
     assert not any("opens-" in text for text in found.values())
+
+
+def test_a_client_reads_its_certificate_once(
+    secured: Secured, unique: Callable[[str], str]
+) -> None:
+    files = secured.authority.client(unique("client"), password="opens-it")
+    settings = load_settings(with_certificate(secured, files))
+    client = Brokers(connection_only(settings.kafka_consumer))
+    for path in files:
+        path.write_text("of no use any more", encoding="utf-8")
+
+    # It connects only now, with what it read when it was made.
+    assert client.finding("brokers").verdict is Verdict.OK
+    assert "does not take KAFKA_SSL_" in brokers_found(with_certificate(secured, files))
 
 
 def brokers_found(environment: dict[str, str]) -> str:

@@ -43,21 +43,21 @@ def company(world: World, registry: Registry, tmp_path: Path) -> Iterator[Compan
     local = authority.server("127.0.0.1")
     meta = TlsFront(target=address_of(world.meta_url), identity=authority.server(GRAPH))
     schemas = TlsFront(target=address_of(registry.url), identity=local, clients=authority.path)
-    with meta.serving(), schemas.serving():
-        with ConnectProxy({f"{GRAPH}:443": meta.address}).serving() as proxy:
-            proxy.login = f"conversions:{PROXY_PASSWORD}"
-            environment = {
-                "HTTPS_PROXY": f"http://{proxy.login}@127.0.0.1:{proxy.address[1]}",
-                "NO_PROXY": "127.0.0.1",
-                "SSL_CERT_FILE": str(authority.path),
-                "CONVERSIONS_GRAPH_URL": f"https://{GRAPH}",
-                "SCHEMA_REGISTRY_URL": f"https://127.0.0.1:{schemas.address[1]}/apis/ccompat/v7",
-                "SCHEMA_REGISTRY_SSL_CA_LOCATION": str(authority.path),
-                "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": str(client.certificate),
-                "SCHEMA_REGISTRY_SSL_KEY_LOCATION": str(client.key),
-                "SCHEMA_REGISTRY_SSL_KEY_PASSWORD_FILE": str(client.password),
-            }
-            yield Company(proxy, authority, client, environment)
+    proxy = ConnectProxy({f"{GRAPH}:443": meta.address})
+    with meta.serving(), schemas.serving(), proxy.serving():
+        proxy.login = f"conversions:{PROXY_PASSWORD}"
+        environment = {
+            "HTTPS_PROXY": f"http://{proxy.login}@127.0.0.1:{proxy.address[1]}",
+            "NO_PROXY": "127.0.0.1",
+            "SSL_CERT_FILE": str(authority.path),
+            "CONVERSIONS_GRAPH_URL": f"https://{GRAPH}",
+            "SCHEMA_REGISTRY_URL": f"https://127.0.0.1:{schemas.address[1]}/apis/ccompat/v7",
+            "SCHEMA_REGISTRY_SSL_CA_LOCATION": str(authority.path),
+            "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": str(client.certificate),
+            "SCHEMA_REGISTRY_SSL_KEY_LOCATION": str(client.key),
+            "SCHEMA_REGISTRY_SSL_KEY_PASSWORD_FILE": str(client.password),
+        }
+        yield Company(proxy, authority, client, environment)
 
 
 def test_everything_goes_its_way_and_a_proxy_that_refuses_costs_nothing(
@@ -111,7 +111,7 @@ def test_a_registry_of_strangers_is_told_and_a_certificate_of_ours_is_enough(
     assert checked.wait(60) == 1
 
     for told in (line, checked.output()):
-        assert "its certificate is not trusted (unable to get local issuer certificate)" in told
+        assert "its certificate is not trusted (" in told
     new = tmp_path / "bundle.new"
     new.write_bytes(Path(trusted).read_bytes())
     new.rename(bundle)
