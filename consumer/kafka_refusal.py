@@ -49,8 +49,9 @@ def in_words(error: KafkaError) -> str:
 
 _NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token: "  # noqa: S105 - no secret
 _OUR_SIDE = re.compile(
-    r"(Failed to connect to|Couldn't connect|Could not|SSL|error adding trust anchors"
-    r"|Must supply an unexpired token|(Connection|Operation|Resolving) timed out)[^{\"]*$"
+    r"(CONNECT tunnel failed|Failed to connect to|Couldn't connect|Could not|SSL"
+    r"|error adding trust anchors|Must supply an unexpired token"
+    r"|(Connection|Operation|Resolving) timed out)[^{\"]*$"
 )
 """Words of librdkafka and of its HTTP library, and no answer of anybody."""
 _OAUTH_CODES = (

@@ -33,6 +33,7 @@ def test_what_an_identity_provider_answers_is_not_quoted(answer: str, words: str
         "error adding trust anchors from file: /etc/pki/tls/certs/ca-bundle.crt",
         "Must supply an unexpired token: now=1795440515277ms, exp=1795440415000ms",
         "Could not resolve host: login.example",
+        "CONNECT tunnel failed, response 403",
         "Operation timed out after 5000 milliseconds with 0 bytes received",
     ],
 )

@@ -72,6 +72,7 @@ def test_everything_of_ours_gets_in_by_each_door(
     world, secret = secured_world, unique("secret")
     environment = world.environment(**door(secret))
     running = world.product.run("run", env=environment)
+    checked = world.product.run("check", "--json", env=environment)
     lines = tmp_path / "events.jsonl"
     events = [good_event(number, world.pixels[0], _now_ms()) for number in range(8)]
     lines.write_text("".join(f"{json.dumps(event)}\n" for event in events), encoding="utf-8")
@@ -84,7 +85,6 @@ def test_everything_of_ours_gets_in_by_each_door(
     assert [letter.reason for letter in world.letters()] == ["insufficient_user_data"]
     port = metrics_port(running)
     running.wait_until(lambda: lag(running, port) == 0, 60, "a lag of 0 on the metrics port")
-    checked = world.product.run("check", "--json", env=environment)
     replayed = finished(world.product.run("dlq", "replay", "--yes", "--json", env=environment))
     running.wait_until(lambda: len(world.letters()) >= 2, 60, "the letter that comes back")
     world.settle(running)
@@ -111,7 +111,7 @@ def test_sessions_outlive_their_tokens(
     try:
         running = world.consumer(**with_token(secured, path))
         # Three clients; the broker ends each session whose token has, unless it was shown another.
-        running.wait_until(lambda: len(secured.provider.given) >= before + 10, 90, "more tokens")
+        running.wait_until(lambda: len(secured.provider.given) >= before + 7, 90, "more tokens")
         bad = good_event(1, world.pixels[0], _now_ms()) | {"user": {"country": "US"}}
         world.publish(map(world.encode, (bad, good_event(2, world.pixels[0], _now_ms()))))
         world.settle(running)
@@ -134,14 +134,11 @@ def test_a_wrong_client_secret_is_told_without_it_though_the_provider_quotes_it(
     path.write_text(wrong, encoding="utf-8")
     environment = secured_world.environment(**with_token(secured, path))
     running = secured_world.product.run("run", env=environment)
-    reading = secured_world.product.run("dlq", "stats", env=environment)
     line = running.wait_for_line("OAUTHBEARER token", 60)
-    assert reading.wait(60) == 1
     stop(running)
 
     assert "the token endpoint answers invalid_client" in line
-    assert "the token endpoint answers invalid_client" in reading.output()
-    assert wrong not in running.output() + reading.output()
+    assert wrong not in running.output()
 
 
 def test_who_is_not_let_in_is_told_why(
@@ -155,12 +152,15 @@ def test_who_is_not_let_in_is_told_why(
     replace_file(locked.password, "opens-nothing")
     secret = tmp_path / "secret"
     secret.write_text(secured.provider.secret, encoding="utf-8")
+    mistyped = tmp_path / "mistyped"
+    mistyped.write_text("opens-no-door", encoding="utf-8")
     strange_endpoint = {"KAFKA_HTTPS_CA_LOCATION": str(stranger.path)}
     told = {
         "stranger": with_certificate(secured, stranger.client("client", password="opens-it")),
         "expired": with_certificate(secured, expired),
         "locked": with_certificate(secured, locked),
         "endpoint": with_token(secured, secret) | strange_endpoint,
+        "secret": with_token(secured, mistyped),
     }
     found = {name: brokers_found(environment) for name, environment in told.items()}
 
@@ -170,6 +170,7 @@ def test_who_is_not_let_in_is_told_why(
     assert "librdkafka does not take KAFKA_SSL_KEY_LOCATION as it is set" in found["locked"]
     assert "no token to log in with" in found["endpoint"]
     assert "unable to get local issuer certificate" in found["endpoint"]
+    assert "the token endpoint answers invalid_client" in found["secret"]
     assert not any("opens-" in text for text in found.values())
 
 

@@ -52,6 +52,7 @@ def company(world: World, registry: Registry, tmp_path: Path) -> Iterator[Compan
             "SSL_CERT_FILE": str(authority.path),
             "CONVERSIONS_GRAPH_URL": f"https://{GRAPH}",
             "SCHEMA_REGISTRY_URL": f"https://127.0.0.1:{schemas.address[1]}/apis/ccompat/v7",
+            "SCHEMA_REGISTRY_MAX_RETRIES": "0",
             "SCHEMA_REGISTRY_SSL_CA_LOCATION": str(authority.path),
             "SCHEMA_REGISTRY_SSL_CERTIFICATE_LOCATION": str(client.certificate),
             "SCHEMA_REGISTRY_SSL_KEY_LOCATION": str(client.key),
