@@ -29,7 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from consumer.finding import Finding, failed, ok
-from consumer.kafka_refusal import in_words, refused_property
+from consumer.kafka_refusal import in_words, refused_property, refuses_certificate
 from consumer.kafka_settings import without_membership
 from consumer.model import LogEnd
 from consumer.property_names import is_secret, variable_part
@@ -87,7 +87,7 @@ class Brokers:
         until = monotonic() + BROKERS_SECONDS
         while not asked.done() and monotonic() < until:
             self._admin.poll(0.1)
-            if any(each.code() in _REFUSED or _is_alert(each) for each in self._heard):
+            if any(each.code() in _REFUSED or refuses_certificate(each) for each in self._heard):
                 until = min(until, monotonic() + REFUSED_SECONDS)
         cluster = _answer(asked, 0.0)
         if isinstance(cluster, Refusal):
@@ -235,13 +235,13 @@ def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
     """
     kinds = {error.code(): error for error in reversed(heard)}
     tls = [error for error in heard if "SSL handshake failed" in error.str()]
-    alerts = [error for error in heard if _is_alert(error)]
+    alerts = [error for error in heard if refuses_certificate(error)]
     if error := kinds.get(KafkaError._AUTHENTICATION):
         return _no_login(in_words(error))
     if alerts:
         return failed(
             "brokers",
-            f"a broker refuses our certificate: {in_words(alerts[0])}",
+            in_words(alerts[0]),
             "Look at KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION: the certificate"
             " must be valid now, and signed by whom the brokers trust.",
         )
@@ -276,12 +276,6 @@ def _no_login(why: str) -> Finding:
     if "invalid_token" in why:
         advice = "Compare issuer, audience and scope of the token with what the brokers expect."
     return failed("brokers", f"a broker refuses our credentials: {why}", advice)
-
-
-def _is_alert(error: KafkaError) -> bool:
-    """Whether the broker ended TLS for the sake of our certificate (RFC 8446, 6.2): 42 to 46, 48
-    and 116. librdkafka hears of it only behind the handshake, and calls it a transport's error."""
-    return re.search(r"SSL alert number (4[2-68]|116)\b", error.str()) is not None
 
 
 def _answer(future: Future[T], seconds: float) -> T | Refusal:

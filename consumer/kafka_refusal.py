@@ -40,11 +40,19 @@ def in_words(error: KafkaError) -> str:
     """librdkafka's sentence on what it met. What an identity provider answered is left out, but for
     OAuth's own code (RFC 6749, 5.2): providers quote what they were sent, which is our secret."""
     said = error.str()
+    if refuses_certificate(error):
+        return f"a broker refuses our certificate: {said}"
     before, no_token, why = said.partition(_NO_TOKEN)
     if not no_token or _OUR_SIDE.match(why):
         return said
     code = next((code for code in _OAUTH_CODES if code in why), "something else than a token")
     return f"{before}{no_token}the token endpoint answers {code}"
+
+
+def refuses_certificate(error: KafkaError) -> bool:
+    """Whether the broker ended TLS for the sake of our certificate (RFC 8446, 6.2): 42 to 46, 48
+    and 116. librdkafka hears of it only behind the handshake, and calls it a transport's error."""
+    return re.search(r"SSL alert number (4[2-68]|116)\b", error.str()) is not None
 
 
 _NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token: "  # noqa: S105 - no secret

@@ -10,15 +10,17 @@ from io import StringIO
 from pathlib import Path
 from time import monotonic
 
+import httpcore
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from consumer.egress import egress_to
+from consumer.egress import _Tunnel, egress_to
 from consumer.judge import Posted
 from consumer.logs import configure_logs
 from consumer.meta import GraphAnswer, GraphReader, Meta, Unanswered
 from consumer.model import Accepted, Retry, RetryCause
+from consumer.prometheus import Prometheus, PrometheusError
 from consumer.secret_files import RotatingSecret
 from tests.fakes.drips import Drips
 from tests.fakes.http_server import Answer, FakeServer
@@ -127,6 +129,40 @@ def test_this_host_is_never_looked_for_behind_a_proxy(
     assert not egress_to(graph.url, transport=None).through_proxy
 
 
+def test_a_prometheus_of_this_host_is_not_looked_for_behind_a_proxy(
+    proxy: ConnectProxy, graph: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://{}:{}".format(*proxy.address))
+    prometheus = Prometheus(url=graph.url, timeout_seconds=10.0, transport=None)
+
+    with pytest.raises(PrometheusError, match="what answers is not Prometheus"):
+        prometheus.accepted(range(0, 3600, 3600), selector="")
+    prometheus.close()
+
+    assert proxy.asked == []
+
+
+def test_a_connection_that_is_busy_is_not_closed_for_it() -> None:
+    class Busy:
+        closed = 0
+
+        def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+            raise self.error
+
+        def close(self) -> None:
+            self.closed += 1
+
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+    busy, broken = Busy(httpcore.ConnectionNotAvailable()), Busy(httpcore.ConnectError())
+    for connection in (busy, broken):
+        with pytest.raises(type(connection.error)):
+            _Tunnel(connection).handle_request(httpcore.Request("GET", f"https://{GRAPH}"))
+
+    assert (busy.closed, broken.closed) == (0, 1)
+
+
 def test_a_certificate_of_nobody_we_trust_is_refused_before_anything_leaves(
     proxy: ConnectProxy, graph: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,23 +238,17 @@ def test_connections_through_the_proxy_are_kept_and_used_again(
     assert len(proxy.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="before the tunnel is open"),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", id="in the handshake behind it"),
-    ],
-)
 def test_the_deadline_holds_while_the_tunnel_is_made(
-    head: bytes, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
+    proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Drips(head) as url:
+    with Drips(b"HTTP/1.1 200 OK\r\nX-Slow: ") as url:
         monkeypatch.setenv("HTTPS_PROXY", url)
         edge = meta(seconds=0.3)
         verdict = edge.post(request()).verdict
         edge.close()
 
-    assert isinstance(verdict, Retry)
+    # At the end of all drips it would be a connection that broke.
+    assert verdict == Retry(RetryCause.TIMEOUT, None, reached_meta=True)
 
 
 def test_the_deadline_holds_for_an_answer_that_drips_through_the_proxy(proxy: ConnectProxy) -> None:

@@ -43,6 +43,22 @@ def test_what_our_own_side_met_is_told_in_full(why: str) -> None:
     assert in_words(error) == NO_TOKEN + why
 
 
+@pytest.mark.parametrize("number", [42, 45, 46, 48, 116])
+def test_a_certificate_that_a_broker_refuses_is_called_so(number: int) -> None:
+    said = f"Receive failed: error:0A000412:SSL routines::alert: SSL alert number {number} (after"
+
+    told = in_words(KafkaError(KafkaError._TRANSPORT, said))
+
+    assert told == f"a broker refuses our certificate: {said}"
+
+
+@pytest.mark.parametrize("number", [40, 47, 70, 80])
+def test_another_alert_of_tls_is_not_about_our_certificate(number: int) -> None:
+    said = f"SSL handshake failed: error:0A000410:SSL routines::alert: SSL alert number {number}"
+
+    assert in_words(KafkaError(KafkaError._SSL, said)) == said
+
+
 def test_every_other_error_keeps_its_words() -> None:
     said = "SASL authentication error: Authentication failed: invalid credentials"
 
