@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError
 from pydantic import SecretStr
 
 from consumer.check import Party, run_check, side_by_side
-from consumer.check_brokers import Brokers, unreachable
+from consumer.check_brokers import Brokers
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import check_meta, clock, read_pixel
 from consumer.check_registry import check_registry, reading
@@ -40,6 +40,7 @@ from consumer.finding import (
     text_report,
     warning,
 )
+from consumer.kafka_unreachable import unreachable
 from consumer.meta import GraphAnswer, GraphReader
 from consumer.model import LogEnd, PixelId
 from consumer.replay_access import Granted, Permission, replay_access, transactional_id
