@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -364,7 +365,9 @@ def _settings(variables: Mapping[str, str], tmp_path: Path) -> Settings:
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("user:something", encoding="utf-8")
+                certificates = name == "SSL_CERT_FILE"
+                text = Path(certifi.where()).read_text("utf-8") if certificates else "user:pass"
+                path.write_text(text, encoding="utf-8")
     return load_settings(found)
 
 
