@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from consumer.egress_settings import is_this_host
 from consumer.property_names import variable_part
 from consumer.registry_settings import registry_property_of
 from consumer.secret_files import Version, version
@@ -21,9 +22,14 @@ def registry_client(configuration: Mapping[str, Any]) -> SchemaRegistryClient:
     """A client that has connected to nobody yet. Raises ValueError with a sentence."""
     problem: str
     try:
-        return SchemaRegistryClient(dict(configuration))
+        client = SchemaRegistryClient(dict(configuration))
     except Exception as error:
         problem = _problem(configuration, error)
+    else:
+        if "proxy" not in configuration and all(map(is_this_host, _urls(configuration))):
+            session: Any = client._rest_client.session
+            session._mounts.clear()  # no proxy would reach us here; there is no public way to it
+        return client
     # Outside the handler: the library's own text may quote a password.
     raise ValueError(problem)
 
@@ -56,6 +62,10 @@ class RegistryConfiguration:
         properties = {**self._properties, **read}
         paths = [Path(str(properties[name])) for name in _FILES if name in properties]
         return Configured(properties, tuple(map(version, paths)))
+
+
+def _urls(configuration: Mapping[str, Any]) -> list[str]:
+    return [url.strip() for url in str(configuration["url"]).split(",")]
 
 
 def _problem(configuration: Mapping[str, Any], error: Exception) -> str:

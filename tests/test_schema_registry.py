@@ -29,7 +29,7 @@ from consumer.schema_registry import (
 )
 from consumer.secret_files import version
 from consumer.settings import load_settings
-from tests.fakes.relays import TlsFront
+from tests.fakes.relays import ConnectProxy, TlsFront
 from tests.integration.certificates import Authority
 
 PATIENCE_SECONDS = 10.0
@@ -149,6 +149,25 @@ def test_credentials_travel_in_a_header() -> None:
         assert registry.schema(1) is not None
 
     assert seen == ["Basic " + b64encode(f"user:{SECRET}".encode()).decode()]
+
+
+def test_a_registry_of_this_host_is_not_looked_for_behind_the_environments_proxy(
+    emulator: RegistryEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema_id = emulator.register("events-value", EVENT_SCHEMA)
+    with ConnectProxy({}).serving() as proxy:
+        address = "http://{}:{}".format(*proxy.address)
+        for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, address)
+        with client(emulator.url) as registry:
+            assert registry.schema(schema_id) is not None
+        assert proxy.asked == []
+        elsewhere = f"{emulator.url},http://registry.example"
+        for url, named in ((elsewhere, {}), (emulator.url, {"proxy": address})):
+            with client(url, **named) as registry, pytest.raises(RegistryError):
+                registry.schema(schema_id)
+            assert proxy.asked, "another host is, and one's own by a proxy that is named for it"
+            proxy.asked.clear()
 
 
 def user_info_file(folder: Path, password: str) -> Path:
