@@ -1,6 +1,5 @@
 """The brokers as a check asks them: one question each, and never an exception for what they say."""
 
-import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
@@ -29,7 +28,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from consumer.finding import Finding, failed, ok
+from consumer.kafka_refusal import refused_property, refuses_certificate
 from consumer.kafka_settings import without_membership
+from consumer.kafka_unreachable import unreachable
 from consumer.model import LogEnd
 from consumer.property_names import is_secret, variable_part
 from consumer.replay_access import Granted
@@ -71,21 +72,22 @@ class Brokers:
             self._admin = AdminClient({**configuration, **own})
         except (KafkaException, ValueError, TypeError) as error:
             # librdkafka's sentence quotes the value, which may be a secret: only names are told.
-            if named := re.search(r'property "([a-z0-9._]+)"', str(error)):
-                self._not_taken = f"KAFKA_{variable_part(named[1])} as it is set"
+            if name := refused_property(error):
+                self._not_taken = f"KAFKA_{variable_part(name)} as it is set"
 
     def finding(self, subject: str) -> Finding:
         """Whether a broker gives metadata; sets ``answered`` and ``cluster_id``."""
         if self._admin is None:
             told = f"librdkafka does not take {self._not_taken}"
-            return failed(subject, told, "Look for a file that does not exist, or a wrong value.")
+            advice = "a wrong value, or a password that does not open the key."
+            return failed(subject, told, f"Look for a file that does not exist, {advice}")
         asked = self._admin.describe_cluster(
             request_timeout=BROKERS_SECONDS, include_authorized_operations=True
         )
         until = monotonic() + BROKERS_SECONDS
         while not asked.done() and monotonic() < until:
             self._admin.poll(0.1)
-            if any(each.code() in _REFUSED for each in self._heard):
+            if any(each.code() in _REFUSED or refuses_certificate(each) for each in self._heard):
                 until = min(until, monotonic() + REFUSED_SECONDS)
         cluster = answer_of(asked, 0.0)
         if isinstance(cluster, Refusal):
@@ -225,37 +227,6 @@ def committed(
         if each.error is not None:
             return Refusal(each.error.code(), each.error.str())
     return {each.partition: each.offset for each in found if each.offset >= 0}
-
-
-def unreachable(heard: list[KafkaError], *, seconds: float) -> Finding:
-    """What to say of brokers that gave no metadata, from the errors that librdkafka reported.
-
-    A refusal of our credentials or of TLS is told before what merely follows from it.
-    """
-    kinds = {error.code(): error for error in reversed(heard)}
-    tls = [error for error in heard if "SSL handshake failed" in error.str()]
-    if error := kinds.get(KafkaError._AUTHENTICATION):
-        return failed(
-            "brokers",
-            f"a broker refuses our credentials: {error.str()}",
-            "Look at KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD.",
-        )
-    if error := kinds.get(KafkaError._SSL) or (tls[0] if tls else None):
-        return failed(
-            "brokers",
-            f"TLS with a broker fails: {error.str()}",
-            "Look at KAFKA_SECURITY_PROTOCOL, KAFKA_SSL_CA_LOCATION and the listener's port.",
-        )
-    if error := kinds.get(KafkaError._RESOLVE):
-        advice = "Look at KAFKA_BOOTSTRAP_SERVERS and at this host's name server."
-        return failed("brokers", f"a broker's name is not known: {error.str()}", advice)
-    error = kinds.get(KafkaError._TRANSPORT)
-    why = f": {error.str()}" if error is not None else ""
-    return failed(
-        "brokers",
-        f"no broker answered within {seconds:g} seconds{why}",
-        "Look at KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, and whether brokers are up.",
-    )
 
 
 def answer_of(future: Future[T], seconds: float) -> T | Refusal:

@@ -13,6 +13,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from consumer.decode import decode
 from consumer.finding import Finding, failed, ok, skipped, warning
 from consumer.model import Reason, Record, Rejected, TopicPartition
+from consumer.registry_client import registry_client
 from consumer.schema_plan import ReadPlan, UnusableSchema, event_schema, plan_reading
 from consumer.schema_registry import local_schemas
 from consumer.settings import Settings
@@ -91,13 +92,9 @@ class _Trouble(Exception):
 def _client(configuration: Mapping[str, Any]) -> SchemaRegistryClient:
     seconds = min(float(configuration.get("timeout", ANSWER_SECONDS)), ANSWER_SECONDS)
     try:
-        return SchemaRegistryClient({**configuration, "timeout": seconds, "max.retries": 0})
-    except Exception as error:
-        # Files that cannot be read, certificates that do not fit; its text may quote a password.
-        kind = type(error).__name__
-        raise _Trouble(
-            f"its client does not take the SCHEMA_REGISTRY_ variables ({kind})"
-        ) from None
+        return registry_client({**configuration, "timeout": seconds, "max.retries": 0})
+    except ValueError as error:
+        raise _Trouble(str(error)) from None
 
 
 def _ask(question: Callable[[], T]) -> T:
@@ -135,7 +132,7 @@ def _without_schema(subject: str, trouble: _Trouble) -> Iterator[Finding]:
         yield failed(
             "registry",
             f"the registry cannot be asked: {trouble}",
-            "Look at SCHEMA_REGISTRY_URL, and whether the registry is up.",
+            "Look at SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_SSL_CA_LOCATION, and whether it is up.",
         )
 
 

@@ -20,10 +20,10 @@ from confluent_kafka import (
 )
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from consumer.check_brokers import unreachable
 from consumer.kafka import record_of
 from consumer.kafka_refusal import configuring
 from consumer.kafka_settings import without_membership
+from consumer.kafka_unreachable import unreachable
 from consumer.letter import LetterPlace
 from consumer.model import Record, TopicPartition
 

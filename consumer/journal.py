@@ -123,6 +123,8 @@ class Journal:
         kind = type(verdict).__name__.lower()
         cause = verdict.cause.value if isinstance(verdict, Retry) else None
         told = _told(getattr(verdict, "error", None))
+        if isinstance(verdict, Retry) and verdict.why:
+            told = {"why": verdict.why}
         if isinstance(verdict, Incomplete):
             told = {"received": verdict.received, "trace_id": verdict.trace_id}
         dead = sum(isinstance(settlement, Rejected) for settlement in settled)

@@ -20,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from consumer.kafka_dead_letters import KafkaDeadLetters
-from consumer.kafka_refusal import KafkaBroken, KafkaRefuses, configuring
+from consumer.kafka_refusal import KafkaBroken, KafkaRefuses, configuring, in_words
 from consumer.model import (
     ClientError,
     CommitReport,
@@ -193,7 +193,7 @@ class KafkaSource:
     def hear(self, error: KafkaError) -> None:
         """Take what the dead letters' client reports among our own errors."""
         unreachable = error.code() in _UNREACHABLE
-        self._errors.append(ClientError(error.name(), error.str(), unreachable))
+        self._errors.append(ClientError(error.name(), in_words(error), unreachable))
 
     def close(self) -> None:
         """Leave the group (a static member stays in it, by Kafka's design).
@@ -252,7 +252,7 @@ class KafkaSource:
         if error.fatal() or error.code() == KafkaError._FATAL:
             # The error that the callback gets says by its code alone that it is fatal.
             advice = OWN_NAME if self._is_static else ""
-            self._fault = KafkaBroken(f"{error.name()}: {error.str()}{advice}")
+            self._fault = KafkaBroken(f"{error.name()}: {in_words(error)}{advice}")
         self.hear(error)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:

@@ -63,7 +63,7 @@ def property_of(variable: str) -> Property | None:
 
 def common_configuration(variables: Mapping[str, str]) -> dict[str, str]:
     """What every client of librdkafka gets, an admin client for example: the operator's alone."""
-    return _set_by(variables, Client.ANY, SHARED)
+    return _asking_for_tokens(_set_by(variables, Client.ANY, SHARED))
 
 
 def consumer_configuration(variables: Mapping[str, str], group_id: str) -> dict[str, str]:
@@ -75,7 +75,8 @@ def consumer_configuration(variables: Mapping[str, str], group_id: str) -> dict[
     defaults = dict(CONSUMER_DEFAULTS)
     if _has_broker_side_assignor(given):
         del defaults["partition.assignment.strategy"]
-    return _overlay(_overlay(defaults, given), CONSUMER_FIXED | {"group.id": group_id})
+    own = CONSUMER_FIXED | {"group.id": group_id}
+    return _asking_for_tokens(_overlay(_overlay(defaults, given), own))
 
 
 def connection_only(configuration: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +99,7 @@ def producer_configuration(variables: Mapping[str, str]) -> dict[str, str]:
         _set_by(variables, Client.ANY, SHARED | PRODUCER_ONLY),
         _set_by(variables, Client.PRODUCER, SHARED | PRODUCER_ONLY),
     )
-    return _overlay(_overlay(PRODUCER_DEFAULTS, given), PRODUCER_FIXED)
+    return _asking_for_tokens(_overlay(_overlay(PRODUCER_DEFAULTS, given), PRODUCER_FIXED))
 
 
 def max_poll_interval(variables: Mapping[str, str]) -> tuple[str, int] | None:
@@ -121,7 +122,12 @@ def kafka_problems(variables: Mapping[str, str], group_id: str | None) -> list[s
             problems += _kafka_problem(variable, value, group_id)
     if max_poll_interval(variables) is None:
         problems.append("KAFKA_MAX_POLL_INTERVAL_MS must be a whole number of milliseconds")
-    if _has_broker_side_assignor(consumer_configuration(variables, group_id or "")):
+    consumer = consumer_configuration(variables, group_id or "")
+    if _tokenless(consumer) or _tokenless(producer_configuration(variables)):
+        problems.append(
+            "KAFKA_SASL_OAUTHBEARER_METHOD must be oidc when the mechanism is OAUTHBEARER"
+        )
+    if _has_broker_side_assignor(consumer):
         problems += [
             f"{variable} must be left out with KAFKA_GROUP_PROTOCOL=consumer: {why}"
             for variable in variables
@@ -171,6 +177,23 @@ def _overlay(below: Mapping[str, str], above: Mapping[str, str]) -> dict[str, st
 
 def _first_name(name: str) -> str:
     return ALIASES.get(name, name)
+
+
+def _asking_for_tokens(configuration: dict[str, str]) -> dict[str, str]:
+    """With librdkafka's own search for the system's certificates, unless some are named: its HTTP
+    library looks in one place only, which most distributions do not have."""
+    if configuration.get("sasl.oauthbearer.method") != "oidc" or "https.ca.pem" in configuration:
+        return configuration
+    return {"https.ca.location": "probe"} | configuration
+
+
+def _tokenless(configuration: Mapping[str, str]) -> bool:
+    """Whether the mechanism is OAUTHBEARER and nobody would ever fetch a token."""
+    mechanisms = {configuration.get("sasl.mechanism"), configuration.get("sasl.mechanisms")}
+    unsecured = configuration.get("enable.sasl.oauthbearer.unsecure.jwt", "").lower()
+    if "OAUTHBEARER" not in mechanisms or unsecured in _SAME["true"]:
+        return False
+    return configuration.get("sasl.oauthbearer.method", "").lower() != "oidc"
 
 
 def _has_broker_side_assignor(configuration: Mapping[str, str]) -> bool:

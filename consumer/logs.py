@@ -94,8 +94,9 @@ def _is_for_people(log_format: str, out: TextIO) -> bool:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """librdkafka writes a line at every attempt to connect, 20 a second. The same comes as an
-    error to the client's callback, and is told once from there."""
-    return not record.getMessage().startswith(("FAIL", "ERROR"))
+    error to the client's callback, and is told once from there. So does that there is no token
+    (OIDC), where the line quotes the identity provider, who may quote our secret."""
+    return not record.getMessage().startswith(("FAIL", "ERROR", "OIDC"))
 
 
 def _rendering(

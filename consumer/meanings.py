@@ -61,8 +61,9 @@ def meaning_of(verdict: Verdict) -> Meaning:
     """What the answer behind a verdict means."""
     error = error_of(verdict)
     match verdict:
-        case Retry(cause) if error is None:
-            return _NO_ANSWER.get(cause, _UNKNOWN)
+        case Retry(cause, why=why) if error is None:
+            meaning = _NO_ANSWER.get(cause, _UNKNOWN)
+            return meaning._replace(text=f"no answer: {why}") if why else meaning
         case Halted(HaltReason.EVERY_EVENT_REFUSED):
             return _EVERY_EVENT
         case Refused(MetaError(subcode=int(subcode))) if subcode in EVENT_FAULTS:

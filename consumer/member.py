@@ -29,6 +29,7 @@ from consumer.graph_versions import day_of, outlook
 from consumer.journal import Journal
 from consumer.kafka import KafkaDeadLetters, KafkaSource
 from consumer.kafka_credentials import KafkaCredentials
+from consumer.kafka_files import KafkaFiles
 from consumer.kafka_settings import Client
 from consumer.leftover import Left
 from consumer.letter_box import DeadLetters, LetterBox
@@ -38,6 +39,7 @@ from consumer.metrics import Metrics
 from consumer.model import PixelId, Place
 from consumer.pipeline import Pipeline, Timing
 from consumer.probes import Health, Probes, Resuming
+from consumer.registry_client import RegistryConfiguration
 from consumer.schema_registry import ConfluentRegistry, Registry, Schemas, local_schemas
 from consumer.sealing_keys import KeyFile, KeyFileMistake, SealedDeadLetters
 from consumer.seams import Log
@@ -113,6 +115,7 @@ class Member:
                 Client.PRODUCER: (self._dead_letters,),
             },
         )
+        self._kafka_files = KafkaFiles(settings)
         self._watches = Watches(settings, tokens=self._tokens, journal=self._journal)
         self._letters = LetterBox(dead_letters=self._sealed())
         self._preparation = preparation_from(settings, destinations)
@@ -271,6 +274,9 @@ class Member:
             self._look_at_keys(self._key_file)
         if self._credentials.pass_on():
             self._log.info("Kafka credentials changed; new connections use them")
+        if restart_for := self._kafka_files.changed():
+            told = "files that Kafka's clients read once changed; the next start uses them"
+            self._log.warning(told, variables=restart_for)
         news = self._destinations_file.poll() if self._destinations_file else None
         if isinstance(news, DestinationsError):
             self._journal.metrics.destinations_file_mistakes.inc()
@@ -381,5 +387,6 @@ class Member:
 
 
 def _registry(settings: Settings) -> Registry | None:
-    configuration = settings.schema_registry
-    return ConfluentRegistry(configuration) if configuration else None
+    if not settings.schema_registry:
+        return None
+    return ConfluentRegistry(RegistryConfiguration(settings).current)

@@ -1,4 +1,4 @@
-"""The edge to Meta's Graph API: one POST per request, and GETs. The only room that knows httpx.
+"""The edge to Meta's Graph API: one POST per request, and GETs. Its client is ``egress``'s.
 
 The token travels in the body, never in a URL or header of a POST, because URLs end up in logs.
 """
@@ -7,13 +7,13 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 import orjson
 from pydantic import SecretStr
 
-from consumer.deadline import BoundedNetwork, Deadline
+from consumer.deadline import Deadline
+from consumer.egress import egress_to
 from consumer.judge import Posted, read_answer, version_warning
 from consumer.model import (
     Halted,
@@ -29,6 +29,7 @@ from consumer.unanswered import why_unanswered
 from consumer.usage import Usage, read_usage
 
 ANSWER_BYTES_MAX = 1024 * 1024
+_NOT_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 def _no_fields(_: PixelId) -> Mapping[str, str]:
@@ -55,16 +56,15 @@ class Meta:
         self._token_for = token_for
         self._body_fields_for = body_fields_for
         self._app_secret = app_secret
-        self._client = httpx.Client(
+        self._client, self._deadline, self._through_proxy = egress_to(
+            graph_url,
+            transport=transport,
             timeout=timeout_seconds,
             limits=httpx.Limits(
                 max_connections=connections_max, max_keepalive_connections=connections_max
             ),
             headers={"content-type": "application/json", "user-agent": "conversions-consumer"},
-            transport=transport,
-            follow_redirects=False,
         )
-        self._deadline = _deadline_of(self._client)
 
     def __repr__(self) -> str:
         return f"<Meta {self._base}>"
@@ -80,18 +80,24 @@ class Meta:
         try:
             self._deadline.begin(self._timeout_seconds)
             answer = _read(self._client, asked, self._deadline)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            return Posted(Retry(RetryCause.CONNECTION, None, reached_meta=False))
-        except httpx.TimeoutException:
-            return Posted(Retry(RetryCause.TIMEOUT, None, reached_meta=True))
-        except httpx.HTTPError:
-            return Posted(Retry(RetryCause.CONNECTION, None, reached_meta=True))
+        except httpx.HTTPError as error:
+            return Posted(self._unanswered(error))
         sent = len(request.events)
         return read_answer(answer.status, answer.headers, answer.body, sent=sent)
 
     def close(self) -> None:
         """Close the connections that are idle."""
         self._client.close()
+
+    def _unanswered(self, error: httpx.HTTPError) -> Retry:
+        """A request without an answer. One that the proxy lets not through has not left, either."""
+        late = isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout)
+        return Retry(
+            RetryCause.TIMEOUT if late else RetryCause.CONNECTION,
+            None,
+            reached_meta=not isinstance(error, _NOT_LEFT),
+            why=why_unanswered(error, through_proxy=self._through_proxy),
+        )
 
     def _body(self, request: Request, token: str) -> bytes:
         """The events' bytes joined: nothing is encoded a second time."""
@@ -150,13 +156,12 @@ class GraphReader:
         self._base = f"{graph_url.rstrip('/')}/{graph_version}"
         self._timeout_seconds = timeout_seconds
         self._app_secret = app_secret
-        self._client = httpx.Client(
+        self._client, self._deadline, self._through_proxy = egress_to(
+            graph_url,
+            transport=transport,
             timeout=timeout_seconds,
             headers={"user-agent": "conversions-consumer"},
-            transport=transport,
-            follow_redirects=False,
         )
-        self._deadline = _deadline_of(self._client)
 
     def __repr__(self) -> str:
         return f"<GraphReader {self._base}>"
@@ -202,7 +207,7 @@ class GraphReader:
         except _TooMuch as error:
             return Unanswered(str(error))
         except httpx.HTTPError as error:
-            return Unanswered(why_unanswered(error))
+            return Unanswered(why_unanswered(error, through_proxy=self._through_proxy))
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -211,16 +216,6 @@ class GraphReader:
 
 class _TooMuch(httpx.ReadTimeout):
     """An answer without an end, or one that drips and so never trips a read time-out."""
-
-
-def _deadline_of(client: httpx.Client) -> Deadline:
-    """Have every connection of the client keep to a deadline. There is no public way to it."""
-    deadline = Deadline()
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport):
-            pool: Any = transport._pool
-            pool._network_backend = BoundedNetwork(pool._network_backend, deadline)
-    return deadline
 
 
 def _read(client: httpx.Client, asked: httpx.Request, deadline: Deadline) -> GraphAnswer:

@@ -478,13 +478,15 @@ class RetryCause(Enum):
 class Retry:
     """The same request later. ``reached_meta`` is False only if it surely never left us.
 
-    ``few_times``: if it goes on while nothing is accepted, the destination halts.
+    ``few_times``: if it goes on while nothing is accepted, the destination halts. ``why`` there was
+    no answer, as a sentence's end; empty where there was one.
     """
 
     cause: RetryCause
     error: MetaError | None
     reached_meta: bool
     few_times: bool = False
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

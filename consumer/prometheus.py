@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from consumer.egress import around_proxies
 from consumer.model import PixelId
 from consumer.pixel_stats import HOUR_SECONDS, Cell
 from consumer.unanswered import why_unanswered
@@ -61,6 +62,7 @@ class Prometheus:
             timeout=timeout_seconds,
             headers={"user-agent": "conversions-consumer"},
             transport=transport,
+            mounts=around_proxies(url),
             follow_redirects=False,
         )
 

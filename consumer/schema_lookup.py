@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from consumer.decode import SchemaRef, UnknownSchema
+from consumer.registry_client import RegistryConfiguration
 from consumer.schema_plan import ReadPlan, UnusableSchema
 from consumer.schema_registry import (
     SCHEMA_ID_MAX,
@@ -58,10 +59,10 @@ class SchemaLookup:
 @contextmanager
 def schemas_of(settings: Settings) -> Iterator[SchemaLookup]:
     """The registry and the local schemas that the settings name. Raises ValueError for a local
-    file that is no schema."""
+    file that is no schema, and for a registry's client that cannot be made."""
     local = local_schemas(settings.schemas_dir)
     if not settings.schema_registry:
         yield SchemaLookup(registry=None, local=local)
         return
-    with closing(ConfluentRegistry(settings.schema_registry)) as registry:
+    with closing(ConfluentRegistry(RegistryConfiguration(settings).current)) as registry:
         yield SchemaLookup(registry=registry, local=local)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from consumer.decode import SchemaRef, UnknownSchema
+from consumer.registry_client import Configured, registry_client
 from consumer.schema_plan import (
     ReadPlan,
     UnusableSchema,
@@ -24,6 +24,7 @@ from consumer.schema_plan import (
     plan_reading,
     schema_fingerprint,
 )
+from consumer.unanswered import why_unanswered
 
 AGAIN_SECONDS = 2.0
 NOT_FOUND_SECONDS = 60.0
@@ -55,11 +56,16 @@ class NotAvroError(Exception):
 class ConfluentRegistry:
     """A registry that speaks Confluent's API (Confluent's own, Apicurio's, Karapace)."""
 
-    def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self._client = SchemaRegistryClient(dict(configuration))
+    def __init__(self, current: Callable[[], Configured]) -> None:
+        """``current`` is what a client should be made with now. Raises ValueError with a sentence
+        for what no client can be made with."""
+        self._current = current
+        self._made_with = current()
+        self._client = registry_client(self._made_with.properties)
 
     def schema(self, schema_id: int) -> str | None:
         """Ask once. Raises RegistryError for everything but a schema and a clear no."""
+        self._renew()
         try:
             found = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
@@ -68,7 +74,7 @@ class ConfluentRegistry:
             raise RegistryError(f"HTTP {error.http_status_code}") from None
         except Exception as error:
             # Its HTTP library's errors quote the address, which may hold credentials.
-            raise RegistryError(type(error).__name__) from None
+            raise RegistryError(why_unanswered(error)) from None
         if found.schema_type not in (None, "AVRO"):
             raise NotAvroError(f"schema {schema_id} is {found.schema_type}, not Avro")
         if not found.schema_str:
@@ -78,6 +84,19 @@ class ConfluentRegistry:
     def close(self) -> None:
         """Give up its connections."""
         self._client.close()
+
+    def _renew(self) -> None:
+        """Take another client when a file has changed; files that do not fit yet are looked at
+        again with the next question, and the client that there is goes on."""
+        current = self._current()
+        if current == self._made_with:
+            return
+        try:
+            client = registry_client(current.properties)
+        except ValueError:
+            return
+        self._client.close()
+        self._client, self._made_with = client, current
 
 
 class Fetched(NamedTuple):

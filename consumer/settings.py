@@ -7,7 +7,6 @@ set the properties of the two clients.
 
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +20,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
 )
 
+from consumer.egress_settings import egress_problems, is_this_host
 from consumer.kafka_settings import (
     common_configuration,
     consumer_configuration,
@@ -155,6 +155,7 @@ def load_settings(
         problems += sentences(error, Settings, variable_of)
     problems += kafka_problems(variables.values, settings.group_id if settings else None)
     problems += registry_problems(variables.values)
+    problems += egress_problems(environ)
     if settings is not None:
         settings._variables = variables
         problems += [*_contradictions(settings), *_impatient(settings, variables.values)]
@@ -251,10 +252,4 @@ def _impatient(settings: Settings, variables: Mapping[str, str]) -> Iterator[str
 
 def _is_private(url: str) -> bool:
     """Whether nobody between us and the server can read along: TLS, or the server on this host."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+    return urlsplit(url).scheme == "https" or is_this_host(url)

@@ -4,13 +4,19 @@ The errors of HTTP libraries may quote it. What is below them is Python's own: t
 ``ssl``, ``socket`` and ``OSError``.
 """
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 
 
-def why_unanswered(error: BaseException) -> str:
+def why_unanswered(error: BaseException, *, through_proxy: bool = False) -> str:
     """``cannot be reached: …`` can be ended with it, whichever library raised ``error``."""
+    why = _why(error)
+    return f"{why}, through the proxy" if through_proxy and "proxy" not in why else why
+
+
+def _why(error: BaseException) -> str:
     for each in _causes(error):
         match each:
             case ssl.SSLCertVerificationError():
@@ -22,10 +28,20 @@ def why_unanswered(error: BaseException) -> str:
             case ConnectionRefusedError():
                 return "the connection is refused"
             case _ if type(each).__name__ == "ProxyError":
-                return "the proxy does not let us through"
+                return _refused_by_proxy(each)
             case _ if type(each).__name__.endswith(("Timeout", "TimeoutError")):
                 return "no answer in time"
     return f"the connection failed ({type(error).__name__})"
+
+
+def _refused_by_proxy(error: BaseException) -> str:
+    # Only the number of its answer: the rest are the proxy's own words.
+    status = re.match(r"[1-5][0-9]{2}\b", str(error))
+    if status is None:
+        return "the proxy does not let us through"
+    if status[0] == "407":
+        return "the proxy refuses our credentials (HTTP 407)"
+    return f"the proxy does not let us through (HTTP {status[0]})"
 
 
 def _with(told: str, error: ssl.SSLError, attribute: str) -> str:

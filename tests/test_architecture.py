@@ -31,6 +31,8 @@ EDGES = {
     "check_version",
     "dead_letter_topic",
     "destination_files",
+    "egress",
+    "egress_settings",
     "event_counts",
     "inquiries",
     "log_ends",
@@ -43,6 +45,7 @@ EDGES = {
     "producer_links",
     "probes",
     "prometheus",
+    "registry_client",
     "registry_emulator",
     "request_counts",
     "running_member",
@@ -140,7 +143,7 @@ KAFKA_ROOMS = KAFKA_EDGES | {
     "publish",
     "publisher",
 }
-REGISTRY_ROOMS = {"check_registry", "schema_registry"}
+REGISTRY_ROOMS = {"check_registry", "registry_client", "schema_registry"}
 FORBIDDEN_WORDS = {
     "base",
     "common",
@@ -246,7 +249,11 @@ def test_a_step_neither_opens_files_nor_looks_at_a_clock(room: str) -> None:
 
 
 def test_only_meta_speaks_http_to_meta() -> None:
-    assert {room for room in ROOMS if "httpx" in libraries(room)} == {"meta", "prometheus"}
+    assert {room for room in ROOMS if "httpx" in libraries(room)} == {
+        "egress",
+        "meta",
+        "prometheus",
+    }
     assert "meta" not in rooms_imported_by("prometheus"), "it knows no token"
 
 

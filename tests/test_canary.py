@@ -47,6 +47,7 @@ from tests.fakes.spans import Spans, facts
 EMAIL, PHONE, IP = "canary.bird@cage.example", "+14155550199", "93.184.216.34"
 FIRST, LAST, EXTERNAL = "Canarina", "Featherstone", "loyalty-of-canarina"
 TOKEN, APP_SECRET = "EAAcanarytoken000111222333", "canaryappsecret4445556667778889"
+PROXY_LOGIN = "proxyuser:canaryproxypassword99"
 CANARIES = (
     EMAIL,
     "canary.bird",
@@ -59,6 +60,8 @@ CANARIES = (
     EXTERNAL,
     TOKEN,
     APP_SECRET,
+    PROXY_LOGIN,
+    PROXY_LOGIN.partition(":")[2],
 )
 USER = {
     "email": EMAIL,
@@ -123,6 +126,11 @@ def echoing(sent: bytes) -> httpx.Response:
 
 def breaking(sent: bytes) -> httpx.Response:
     raise httpx.ReadError(f"{EMAIL} {TOKEN} {sent!r}")
+
+
+def barring(sent: bytes) -> httpx.Response:
+    """A proxy that refuses, and quotes its login."""
+    raise httpx.ProxyError(f"407 No {PROXY_LOGIN}, {TOKEN}")
 
 
 @pytest.fixture
@@ -201,7 +209,9 @@ def shown_by(home: FakeHouse) -> Status:
 
 
 @pytest.mark.parametrize(
-    "answer", [accepting, quoting, halting, advising, echoing, breaking], ids=lambda f: f.__name__
+    "answer",
+    [accepting, quoting, halting, advising, echoing, breaking, barring],
+    ids=lambda f: f.__name__,
 )
 def test_whatever_meta_answers_nothing_personal_is_said(answer: Answer, stream: StringIO) -> None:
     spans = Spans()
@@ -220,6 +230,12 @@ def test_whatever_meta_answers_nothing_personal_is_said(answer: Answer, stream: 
     assert bool(shown_by(home).errors) == (answer not in (accepting, advising))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert any(str(line["event"]).startswith("batch ") for line in lines)
+    if answer is barring:
+        page = status_page(shown_by(home), now_ms=home.clock.now_ms(), refreshing=False)
+        assert b"the proxy refuses our credentials (HTTP 407)" in page
+        assert {line.get("why") for line in lines if line["event"] == "batch retry"} == {
+            "the proxy refuses our credentials (HTTP 407)"
+        }
     if answer is quoting:
         assert len(home.dead_letters.written) == 3
         assert "conversions.meta_message" in dict(home.dead_letters.written[0].headers)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -430,12 +431,65 @@ def _settings(variables: Mapping[str, str], tmp_path: Path) -> Settings:
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("user:something", encoding="utf-8")
+                certificates = name == "SSL_CERT_FILE"
+                text = Path(certifi.where()).read_text("utf-8") if certificates else "user:pass"
+                path.write_text(text, encoding="utf-8")
     return load_settings(found)
 
 
 def _keys(authentication: Object) -> dict[str, str]:
     return {each["parameter"]: each["key"] for each in authentication["spec"]["secretTargetRef"]}
+
+
+def test_external_secrets_bring_every_file_that_a_pod_looks_for() -> None:
+    made = 0
+    for scenario in SCENARIOS:
+        found = objects(scenario)
+        brought = {
+            each["spec"]["target"]["name"]: {data["secretKey"] for data in each["spec"]["data"]}
+            for each in of_kind(found, "ExternalSecret")
+        }
+        made += len(brought)
+        for _, template in pod_templates(of_kind(found, *WORKLOADS)):
+            for folder, secret in _secret_folders(template["spec"]):
+                if secret in brought:
+                    wanted = _files_wanted(template["spec"], folder, found)
+                    assert wanted, f"{scenario}: nobody looks into {folder}"
+                    assert wanted <= brought[secret], f"{scenario}: {secret}"
+    assert made >= 4
+
+
+def test_an_external_secret_has_the_fields_of_its_operators_version_1() -> None:
+    for scenario in SCENARIOS:
+        for each in of_kind(objects(scenario), "ExternalSecret"):
+            spec = each["spec"]
+            assert each["apiVersion"] == "external-secrets.io/v1"
+            assert set(spec) == {"refreshInterval", "secretStoreRef", "target", "data"}
+            assert set(spec["secretStoreRef"]) == {"name", "kind"}
+            assert spec["secretStoreRef"]["name"]
+            assert spec["secretStoreRef"]["kind"] in ("SecretStore", "ClusterSecretStore")
+            assert spec["target"] == {"name": each["metadata"]["name"], "creationPolicy": "Owner"}
+            for data in spec["data"]:
+                assert set(data) == {"secretKey", "remoteRef"}
+                assert {"key"} <= set(data["remoteRef"]) <= {"key", "property", "version"}
+
+
+def _secret_folders(pod: Object) -> Iterator[tuple[str, str]]:
+    """Where a Secret is mounted, and its name."""
+    secrets = {
+        each["name"]: each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each
+    }
+    for mount in pod["containers"][0]["volumeMounts"]:
+        if mount["name"] in secrets:
+            yield f"{mount['mountPath']}/", secrets[mount["name"]]
+
+
+def _files_wanted(pod: Object, folder: str, found: list[Object]) -> set[str]:
+    """The files of a folder that variables and destinations name."""
+    values = [each.get("value", "") for each in pod["containers"][0]["env"]]
+    for each in of_kind(found, "ConfigMap"):
+        values += re.findall(r"accessTokenFile: \"?([^\s\"]+)", "".join(each["data"].values()))
+    return {value.removeprefix(folder) for value in values if value.startswith(folder)}
 
 
 def _member_selectors(found: list[Object]) -> Iterator[Mapping[str, str]]:

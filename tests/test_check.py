@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError
 from pydantic import SecretStr
 
 from consumer.check import Party, run_check, side_by_side
-from consumer.check_brokers import Brokers, unreachable
+from consumer.check_brokers import Brokers
 from consumer.check_kafka import check_kafka
 from consumer.check_meta import check_meta, clock, read_pixel
 from consumer.check_registry import check_registry, reading
@@ -40,6 +40,7 @@ from consumer.finding import (
     text_report,
     warning,
 )
+from consumer.kafka_unreachable import unreachable
 from consumer.meta import GraphAnswer, GraphReader
 from consumer.model import LogEnd, PixelId
 from consumer.replay_access import Granted, Permission, replay_access, transactional_id
@@ -261,11 +262,16 @@ def test_a_committed_offset_must_still_be_within_the_topic(
 
 # Brokers
 
+NO_TOKEN_WORDS = "Failed to acquire SASL OAUTHBEARER token: "
 REFUSED = KafkaError(KafkaError._AUTHENTICATION, "SASL authentication error: Invalid username")
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
 CLOSED = KafkaError(KafkaError._TRANSPORT, "Connect to ipv4#127.0.0.1:1 failed: refused")
 NO_NAME = KafkaError(KafkaError._RESOLVE, "Failed to resolve 'nowhere:9092'")
 CERTIFICATE = KafkaError(KafkaError._SSL, "certificate verify failed")
+ALERT = KafkaError(KafkaError._TRANSPORT, "ssl/tls alert bad certificate: SSL alert number 42 (x)")
+PROTOCOL = KafkaError(KafkaError._SSL, "alert protocol version: SSL alert number 70 (x)")
+NO_TOKEN = KafkaError(KafkaError._AUTHENTICATION, f"{NO_TOKEN_WORDS}Failed to connect to idp")
+BAD_TOKEN = KafkaError(KafkaError._AUTHENTICATION, 'error: {"status":"invalid_token"}')
 HANDSHAKE = KafkaError(KafkaError._TRANSPORT, "SSL handshake failed: Disconnected")
 
 
@@ -275,6 +281,10 @@ HANDSHAKE = KafkaError(KafkaError._TRANSPORT, "SSL handshake failed: Disconnecte
         ([DOWN, REFUSED], "refuses our credentials: SASL auth", "KAFKA_SASL_PASSWORD"),
         ([DOWN, CERTIFICATE], "TLS with a broker fails: certificate", "KAFKA_SSL_CA_LOCATION"),
         ([HANDSHAKE, DOWN], "TLS with a broker fails: SSL handshake", "KAFKA_SECURITY_PROTOCOL"),
+        ([ALERT, DOWN], "refuses our certificate: ssl/tls alert", "KAFKA_SSL_KEY_LOCATION"),
+        ([PROTOCOL, DOWN], "TLS with a broker fails: alert", "KAFKA_SECURITY_PROTOCOL"),
+        ([NO_TOKEN, DOWN], "no token to log in with: Failed", "KAFKA_HTTPS_CA_LOCATION"),
+        ([BAD_TOKEN, DOWN], "refuses our credentials: error", "audience"),
         ([NO_NAME, DOWN], "name is not known", "KAFKA_BOOTSTRAP_SERVERS"),
         ([CLOSED, DOWN], "no broker answered within 10 seconds: Connect", "brokers are up"),
         ([DOWN], "no broker answered within 10 seconds", "brokers are up"),

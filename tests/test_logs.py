@@ -70,6 +70,16 @@ def test_lines_of_libraries_look_like_ours() -> None:
     assert "time" in line
 
 
+def test_what_an_identity_provider_answered_is_in_no_line_of_librdkafkas() -> None:
+    stream = io.StringIO()
+    configure_logs(level="debug", log_format="json", stream=stream)
+
+    answer = "OIDC [thrd:background]: Failed to retrieve OIDC token: canary-secret (401)"
+    logging.getLogger("librdkafka").error(answer)
+
+    assert lines(stream) == []
+
+
 @pytest.mark.parametrize(
     ("level", "written"),
     [

@@ -3,9 +3,9 @@
 import json
 import socket
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from consumer.decode import UnknownSchema
+from consumer.registry_client import Configured, RegistryConfiguration, registry_client
 from consumer.registry_emulator import RegistryEmulator
 from consumer.schema_plan import ReadPlan, UnusableSchema, event_schema, schema_fingerprint
 from consumer.schema_registry import (
@@ -26,6 +27,10 @@ from consumer.schema_registry import (
     Schemas,
     local_schemas,
 )
+from consumer.secret_files import version
+from consumer.settings import load_settings
+from tests.fakes.relays import ConnectProxy, TlsFront
+from tests.integration.certificates import Authority
 
 PATIENCE_SECONDS = 10.0
 SECRET = "canary0123456789"
@@ -43,7 +48,8 @@ def emulator() -> Iterator[RegistryEmulator]:
 @contextmanager
 def client(url: str, **more: Any) -> Iterator[ConfluentRegistry]:
     """The real client; its connections end with the test, not when they are collected."""
-    found = ConfluentRegistry({"url": url, "timeout": 5.0, "max.retries": 0, **more})
+    given = Configured({"url": url, "timeout": 5.0, "max.retries": 0, **more}, ())
+    found = ConfluentRegistry(lambda: given)
     yield found
     found._client.close()
 
@@ -143,6 +149,112 @@ def test_credentials_travel_in_a_header() -> None:
         assert registry.schema(1) is not None
 
     assert seen == ["Basic " + b64encode(f"user:{SECRET}".encode()).decode()]
+
+
+def test_a_registry_of_this_host_is_not_looked_for_behind_the_environments_proxy(
+    emulator: RegistryEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema_id = emulator.register("events-value", EVENT_SCHEMA)
+    with ConnectProxy({}).serving() as proxy:
+        address = "http://{}:{}".format(*proxy.address)
+        for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, address)
+        with client(emulator.url) as registry:
+            assert registry.schema(schema_id) is not None
+        assert proxy.asked == []
+        elsewhere = f"{emulator.url},http://registry.example"
+        for url, named in ((elsewhere, {}), (emulator.url, {"proxy": address})):
+            with client(url, **named) as registry, pytest.raises(RegistryError):
+                registry.schema(schema_id)
+            assert proxy.asked, "another host is, and one's own by a proxy that is named for it"
+            proxy.asked.clear()
+
+
+def user_info_file(folder: Path, password: str) -> Path:
+    """The file with user and password, in the place of the one before."""
+    path, new = folder / "user-info", folder / "user-info.new"
+    new.write_text(f"user:{password}\n")
+    return new.rename(path)
+
+
+def test_a_password_that_changes_in_its_file_is_used_for_the_next_question(tmp_path: Path) -> None:
+    path = user_info_file(tmp_path, "first")
+    seen: list[str] = []
+    with answering(200, json.dumps({"schema": EVENT_SCHEMA}).encode(), seen) as url:
+        environ = {"SCHEMA_REGISTRY_URL": url}
+        environ["SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO_FILE"] = str(path)
+        registry = ConfluentRegistry(RegistryConfiguration(load_settings(environ)).current)
+        with closing(registry):
+            for schema_id, password in enumerate(("first", "second", ""), 1):
+                if password:
+                    user_info_file(tmp_path, password)
+                else:
+                    path.unlink()  # on its way to be another one: the last stays
+                assert registry.schema(schema_id) is not None
+
+    logins = [b64decode(each.removeprefix("Basic ")).decode() for each in seen]
+    assert logins == ["user:first", "user:second", "user:second"]
+    assert "second" not in repr(registry) + repr(RegistryConfiguration(load_settings({})).current())
+
+
+def test_certificates_that_change_make_another_client_once_they_fit(
+    emulator: RegistryEmulator, tmp_path: Path
+) -> None:
+    authority = Authority(name="authority", folder=tmp_path)
+    files, other = (authority.client(name, password=SECRET) for name in ("one", "two"))
+    schema_id = emulator.register("events-value", EVENT_SCHEMA)
+    target = ("127.0.0.1", int(emulator.url.rsplit(":", 1)[1]))
+    identity = authority.server("127.0.0.1")
+    with TlsFront(target=target, identity=identity, clients=authority.path).serving() as front:
+        given = {
+            "url": f"https://127.0.0.1:{front.address[1]}",
+            "ssl.ca.location": str(authority.path),
+            "ssl.certificate.location": str(files.certificate),
+            "ssl.key.location": str(files.key),
+            "ssl.key.password": SECRET,
+            "max.retries": 0,
+        }
+
+        def current() -> Configured:
+            return Configured(given, (version(files.certificate), version(files.key)))
+
+        with closing(ConfluentRegistry(current)) as registry:
+            made_first = registry._client
+            assert registry.schema(schema_id) is not None
+            other.certificate.rename(files.certificate)  # and its key is still on its way
+            assert registry.schema(schema_id) is not None
+            assert registry._client is made_first
+            other.key.rename(files.key)
+            assert registry.schema(schema_id) is not None
+            assert registry._client is not made_first
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (
+            {"ssl.ca.location": "/nowhere/ca.crt"},
+            "SCHEMA_REGISTRY_SSL_CA_LOCATION must name a file that can be read",
+        ),
+        (
+            {"ssl.ca.location": __file__},
+            "the SCHEMA_REGISTRY_SSL_ variables do not fit together: look for a file without"
+            " certificates, a key of another certificate, a password that does not open the key",
+        ),
+        (
+            {"bearer.auth.credentials.source": SECRET},
+            "the registry's client does not take the SCHEMA_REGISTRY_ variables (ValueError)",
+        ),
+    ],
+)
+def test_what_no_client_can_be_made_with_is_a_sentence(
+    changed: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match="SCHEMA_REGISTRY_") as refused:
+        registry_client({"url": "https://registry.example", **changed})
+
+    assert str(refused.value) == sentence
+    assert refused.value.__cause__ is refused.value.__context__ is None
 
 
 # --- the thread ---------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from pydantic import SecretStr, ValidationError
 
+from consumer.egress import egress_to
 from consumer.librdkafka_properties import ALIASES, CONSUMER_ONLY, PRODUCER_ONLY, SHARED
 from consumer.secret_files import UnreadableFile
 from consumer.setting_fields import SECRETS
@@ -636,6 +637,81 @@ def test_a_property_that_a_promise_rests_on_is_ours_alone(
 def test_a_property_that_would_do_harm_or_nothing_is_refused(variable: str, problem: str) -> None:
     (found,) = problems({variable: "x"})
     assert found.startswith(f"{variable} {problem}")
+
+
+NO_PROXY_ADDRESS = " must be the address of an HTTP proxy, like http://proxy.example:3128"
+NO_IPV6 = "NO_PROXY must hold IPv6 addresses as they are, without brackets or prefix length"
+NO_CERTIFICATES = "SSL_CERT_FILE must name a file of certificates (PEM) that can be read"
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"HTTPS_PROXY": f"socks5://me:{CANARY}@proxy:1080"}, f"HTTPS_PROXY{NO_PROXY_ADDRESS}"),
+        ({"https_proxy": f"http://me:{CANARY}@proxy:port"}, f"https_proxy{NO_PROXY_ADDRESS}"),
+        ({"ALL_PROXY": "http://"}, f"ALL_PROXY{NO_PROXY_ADDRESS}"),
+        ({"HTTP_PROXY": "http://proxy:0"}, f"HTTP_PROXY{NO_PROXY_ADDRESS}"),
+        ({"NO_PROXY": "kafka,[::1]"}, NO_IPV6),
+        ({"NO_PROXY": "registry, fd00::/8"}, NO_IPV6),
+        ({"SSL_CERT_FILE": "/nowhere/ca.crt"}, NO_CERTIFICATES),
+        ({"SSL_CERT_FILE": __file__}, NO_CERTIFICATES),
+        ({"SSL_CERT_DIR": "/nowhere/certs"}, "SSL_CERT_DIR must name a folder that exists"),
+    ],
+)
+def test_a_way_out_that_cannot_be_used_is_a_sentence(environ: dict[str, str], problem: str) -> None:
+    assert problems(environ) == (problem,)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HTTPS_PROXY": "http://me:p%40ss@proxy.example:3128", "http_proxy": "proxy.example:3128"},
+        {"ALL_PROXY": "https://proxy.example", "HTTPS_PROXY": ""},
+        {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a, .b.example,10.0.0.0/8,::1,host:8080,*.c,"},
+        {"HTTPS_PROXY": "http://[::1]:3128", "NO_PROXY": "*"},
+    ],
+)
+def test_a_way_out_that_is_taken_here_is_taken_by_the_library(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_settings(environ)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    egress_to("https://graph.example", transport=None).client.close()
+
+
+TOKENS = {"KAFKA_SASL_MECHANISM": "OAUTHBEARER"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        TOKENS,
+        {"KAFKA_PRODUCER_SASL_MECHANISMS": "OAUTHBEARER"},
+        TOKENS | {"KAFKA_SASL_OAUTHBEARER_METHOD": "default"},
+    ],
+)
+def test_a_mechanism_without_anybody_who_fetches_tokens_is_refused(environ: dict[str, str]) -> None:
+    wanted = "KAFKA_SASL_OAUTHBEARER_METHOD must be oidc when the mechanism is OAUTHBEARER"
+
+    assert problems(environ) == (wanted,)
+    load_settings(environ | {"KAFKA_SASL_OAUTHBEARER_METHOD": "oidc"})
+
+
+def test_who_fetches_tokens_searches_for_the_systems_certificates_unless_some_are_named() -> None:
+    oidc = TOKENS | {"KAFKA_SASL_OAUTHBEARER_METHOD": "oidc"}
+    named = load_settings(oidc | {"KAFKA_HTTPS_CA_LOCATION": "/ca.crt"})
+    given = load_settings(oidc | {"KAFKA_HTTPS_CA_PEM": "certificates"})
+    unnamed, without = load_settings(oidc), load_settings({})
+
+    for kind in ("kafka_common", "kafka_consumer", "kafka_producer"):
+        assert getattr(unnamed, kind)["https.ca.location"] == "probe"
+        assert getattr(named, kind)["https.ca.location"] == "/ca.crt"
+        assert "https.ca.location" not in getattr(given, kind)
+        assert "https.ca.location" not in getattr(without, kind)
 
 
 def test_the_new_group_protocol_leaves_out_what_the_brokers_decide() -> None:

@@ -55,6 +55,10 @@ class FakeServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def keep_connections(self) -> None:
+        """From now on further requests may come over the same connection."""
+        self._server.RequestHandlerClass.protocol_version = "HTTP/1.1"  # type: ignore[attr-defined]
+
     @contextmanager
     def serving(self) -> Iterator["FakeServer"]:
         """Serve as long as the context lasts."""

@@ -14,6 +14,7 @@ from tests.integration import Product
 from tests.integration.kafka_broker import KafkaBroker
 from tests.integration.prometheus import Prometheus
 from tests.integration.registry import Registry
+from tests.integration.secured_broker import Secured, secured_broker
 from tests.integration.world import World
 from tests.tools import APICURIO, KAFKA, Tool, apicurio_home, find_java, kafka_libs
 
@@ -34,6 +35,34 @@ def kafka(
         yield broker
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A running broker whose doors are locked, shared like the other one."""
+    libs, java = _needed(KAFKA, kafka_libs())
+    secured = secured_broker(java=java, libs=libs, folder=tmp_path_factory.mktemp("secured-kafka"))
+    with secured.provider.serving():
+        try:
+            secured.kafka.start()
+            yield secured
+        finally:
+            secured.kafka.close()
+
+
+@pytest.fixture
+def secured_world(
+    secured: Secured, registry: Registry, product: Product, unique: Callable[[str], str]
+) -> World:
+    """As ``world``, on the broker whose doors are locked."""
+    return World(
+        kafka=secured.kafka,
+        registry=registry,
+        product=product,
+        unique=unique,
+        pixels=("1729525464415281", "2729525464415282"),
+        dead_letter_config={},
+    )
 
 
 @pytest.fixture(scope="session")

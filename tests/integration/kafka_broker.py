@@ -72,12 +72,19 @@ class KafkaBroker:
     """
 
     def __init__(
-        self, *, java: Path, libs: Path, folder: Path, extra_properties: Mapping[str, str]
+        self,
+        *,
+        java: Path,
+        libs: Path,
+        folder: Path,
+        extra_properties: Mapping[str, str],
+        jvm_options: tuple[str, ...] = (),
     ) -> None:
         port, controller_port = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
         self.log_path = folder / "kafka.log"
-        self._command: list[str | Path] = [java, *JVM_OPTIONS, "-cp", f"{libs}/*"]
+        self._command: list[str | Path] = [java, *JVM_OPTIONS, *jvm_options]
+        self._command += ["-cp", f"{libs}/*"]
         self._folder = folder
         self._data = folder / "kafka-data"
         self._settings = folder / "server.properties"

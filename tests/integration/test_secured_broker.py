@@ -6,97 +6,23 @@ a login that is refused must be told clearly, once, without the password.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._scram import (
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
 
-from tests.integration import Product, Running, free_ports
+from tests.integration import Running
 from tests.integration.certificates import Authority
-from tests.integration.conftest import _needed
 from tests.integration.events import good_event, mixed
-from tests.integration.kafka_broker import KafkaBroker
-from tests.integration.registry import Registry
+from tests.integration.secured_broker import Secured, User, set_password, with_password
 from tests.integration.test_under_way import assert_fates, stop
 from tests.integration.world import World, metrics_port
-from tests.tools import KAFKA, kafka_libs
 
 pytestmark = pytest.mark.integration
 
-ANSWER_SECONDS_MAX = 30.0
 ATTEMPTS = 4
 """So many refused attempts to log in are waited for before what was said about them is counted."""
-
-
-class Secured(NamedTuple):
-    """A broker whose listener for others than this test is ``address``, and who vouches for it."""
-
-    kafka: KafkaBroker
-    address: str
-    authority: Authority
-
-
-class User(NamedTuple):
-    """A user of the broker, and the file that the product finds the password in."""
-
-    name: str
-    password: str
-    path: Path
-
-    def changed(self, password: str) -> "User":
-        """The same user with another password in the file, which is replaced as a whole."""
-        new = self.path.with_suffix(".new")
-        new.write_text(f"{password}\n", encoding="utf-8")
-        new.rename(self.path)
-        return self._replace(password=password)
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    libs, java = _needed(KAFKA, kafka_libs())
-    folder = tmp_path_factory.mktemp("secured-kafka")
-    authority = Authority(name="authority", folder=folder)
-    address = f"127.0.0.1:{free_ports(1)[0]}"
-    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    broker = KafkaBroker(
-        java=java,
-        libs=libs,
-        folder=folder,
-        extra_properties={
-            "listeners": f"SASL_SSL://{address}",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login,
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(authority.server("127.0.0.1")),
-        },
-    )
-    try:
-        broker.start()
-        yield Secured(broker, address, authority)
-    finally:
-        broker.close()
-
-
-@pytest.fixture
-def secured_world(
-    secured: Secured, registry: Registry, product: Product, unique: Callable[[str], str]
-) -> World:
-    return World(
-        kafka=secured.kafka,
-        registry=registry,
-        product=product,
-        unique=unique,
-        pixels=("1729525464415281", "2729525464415282"),
-        dead_letter_config={},
-    )
 
 
 @pytest.fixture
@@ -113,7 +39,7 @@ def test_200_mixed_events_meet_their_fates_over_tls_and_with_a_password(
     world = secured_world
     fates = list(mixed(world, 200, _now_ms(), seed=5))
     world.publish(fate.value for fate in fates)
-    running = world.consumer(**environment(secured, user))
+    running = world.consumer(**with_password(secured, user))
     world.settle(running)
 
     assert_fates(world, fates, receipts_max=1)
@@ -131,7 +57,7 @@ def test_a_wrong_password_is_told_once_and_a_corrected_file_is_enough(
     world = secured_world
     wrong = user.changed(unique("wrong"))
     world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
-    running = world.product.run("run", env=world.environment(**environment(secured, wrong)))
+    running = world.product.run("run", env=world.environment(**with_password(secured, wrong)))
     port = metrics_port(running)
     line = running.wait_for_line("SASL authentication", 30)
     refused_again(running, port)
@@ -154,7 +80,7 @@ def test_with_a_wrong_password_sigterm_ends_the_process_properly(
 ) -> None:
     world = secured_world
     wrong = user.changed(unique("wrong"))
-    running = world.product.run("run", env=world.environment(**environment(secured, wrong)))
+    running = world.product.run("run", env=world.environment(**with_password(secured, wrong)))
     running.wait_for_line("SASL authentication", 30)
     stop(running)
 
@@ -167,7 +93,7 @@ def test_a_server_that_another_authority_vouches_for_is_refused(
 ) -> None:
     world = secured_world
     another = Authority(name="another", folder=tmp_path)
-    trusting = environment(secured, user) | {"KAFKA_SSL_CA_LOCATION": str(another.path)}
+    trusting = with_password(secured, user) | {"KAFKA_SSL_CA_LOCATION": str(another.path)}
     world.publish([world.encode(good_event(1, world.pixels[0], _now_ms()))])
     running = world.product.run("run", env=world.environment(**trusting))
     port = metrics_port(running)
@@ -188,7 +114,7 @@ def test_a_password_that_changes_under_way_lets_all_three_clients_in_again(
     world = secured_world
     before = list(mixed(world, 200, _now_ms(), seed=6, prefix="before"))
     world.publish(fate.value for fate in before)
-    running = world.consumer(**environment(secured, user))
+    running = world.consumer(**with_password(secured, user))
     world.settle(running)
     port = metrics_port(running)
     running.wait_until(lambda: lag(running, port) == 0, 30, "a lag of 0 on the metrics port")
@@ -210,30 +136,6 @@ def test_a_password_that_changes_under_way_lets_all_three_clients_in_again(
     stop(running)
     assert user.password not in running.output()
     assert new.password not in running.output()
-
-
-def environment(secured: Secured, user: User) -> dict[str, str]:
-    """What the product needs to be let in."""
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": secured.address,
-        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-        "KAFKA_SASL_USERNAME": user.name,
-        "KAFKA_SASL_PASSWORD_FILE": str(user.path),
-        "KAFKA_SSL_CA_LOCATION": str(secured.authority.path),
-    }
-
-
-def set_password(kafka: KafkaBroker, user: User) -> None:
-    """Make the broker know the user by this password alone."""
-    admin = AdminClient({**kafka.client_config()})
-    iterations_min = 4096
-    wanted = UserScramCredentialUpsertion(
-        user.name,
-        ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, iterations_min),
-        user.password.encode(),
-    )
-    admin.alter_user_scram_credentials([wanted])[user.name].result(ANSWER_SECONDS_MAX)
 
 
 def refused_again(running: Running, port: int) -> None:
