@@ -71,6 +71,20 @@ class Rig:
         taken: dict[str, int] = httpx.get(self.meta_url, timeout=30, trust_env=False).json()
         return taken
 
+    def traffic(self) -> dict[str, int]:
+        """``requests`` that Meta took, their ``bodyBytes`` and ``headBytes``."""
+        url = f"{self.meta_url}/_traffic"
+        came: dict[str, int] = httpx.get(url, timeout=30, trust_env=False).json()
+        return {"requests": 0, "bodyBytes": 0, "headBytes": 0, **came}
+
+    def log_bytes(self, topic: str) -> int:
+        """What a topic occupies at the broker, which is also what a consumer fetches of it."""
+        return sum(path.stat().st_size for path in self._folder.rglob(f"{topic}-*/*.log"))
+
+    def encode(self, event: dict[str, Any]) -> bytes:
+        """A record's value, as a publisher makes it."""
+        return self._encoder.encode(event)
+
     def topic(self) -> str:
         """A new topic, with one for its dead letters."""
         name = f"events-{next(self._numbers)}"
