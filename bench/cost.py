@@ -2,11 +2,11 @@
 
     python -m bench.cost [--events N] [--rounds N] [--json]
 
-These are the figures that ``conversions plan`` reckons with (``consumer/measured_figures.py``, which
-names the machine that they are from). A member of its own on the real Kafka works off a backlog, with
-the settings that we ship; counted is the CPU time of its process, in all threads, from the first
-tenth of the backlog to the ninth: a busy machine makes that longer by little. The cases take turns,
-and what is printed are medians over the rounds.
+These are the figures that ``conversions plan`` reckons with (``consumer/measured_figures.py`` has
+them, and names the machine). A member of its own on the real Kafka works off a backlog, with the
+settings that we ship; counted is the CPU time of its process, in all threads, from the first tenth
+of the backlog to the ninth: a busy machine makes that longer by little. The cases take turns, and
+what is printed are medians over the rounds.
 """
 
 import argparse
@@ -69,7 +69,9 @@ def main(arguments: Sequence[str]) -> int:
                 sys.stderr.write(f"{case.name}: {found[case.name][-1]}\n")
     rows = {"idle": idle, f"idle, {PIXELS} pixels": with_pixels}
     rows |= {name: _medians(rounds) for name, rounds in found.items()}
-    rows["derived"] = _derived(rows) | _of_a_pixel(idle, with_pixels)
+    # Differences are taken within a round, where the machine was the same.
+    derived = [_derived(of_round) for of_round in zip(*found.values(), strict=True)]
+    rows["derived"] = _medians(derived) | _of_a_pixel(idle, with_pixels)
     if asked.json:
         sys.stdout.write(f"{json.dumps(rows)}\n")
     else:
@@ -91,9 +93,9 @@ def _medians(rounds: Sequence[Figures]) -> Figures:
     return {name: round(median(each[name] for each in rounds), 2) for name in rounds[0]}
 
 
-def _derived(rows: Mapping[str, Figures]) -> Figures:
+def _derived(of_round: Sequence[Figures]) -> Figures:
     """What is not seen directly: small requests cost more by the requests alone, for example."""
-    few, many, large, small, _ = (rows[case.name] for case in CASES)
+    few, many, large, small, letters = of_round
     requests = 1 / small["eventsPerRequest"] - 1 / many["eventsPerRequest"]
     per_request = (small["cpuMicroseconds"] - many["cpuMicroseconds"]) / requests
     kilobytes = (large["kafkaBytes"] - many["kafkaBytes"]) / 1000
@@ -105,6 +107,7 @@ def _derived(rows: Mapping[str, Figures]) -> Figures:
         "cpuMicrosecondsPerKilobyte": round(
             (large["cpuMicroseconds"] - many["cpuMicroseconds"]) / kilobytes, 2
         ),
+        "deadLetterPerEvent": round(letters["cpuMicroseconds"] / many["cpuMicroseconds"], 3),
         "bodyBytesPerMatchKey": round((many["bodyBytes"] - few["bodyBytes"]) / (MANY - FEW), 1),
     }
 
@@ -113,7 +116,7 @@ def _idle(stage: Rig, pixels: int) -> Figures:
     """A member that has sent one event to each of these pixels, and has nothing more to do."""
     topic = stage.topic()
     destinations = [f"{10**15 + number}" for number in range(pixels)]
-    events = [stage.encode({**_event(CASES[0], 0), "destinationId": d}) for d in destinations]
+    events = [stage.encode({**event(CASES[0], 0), "destinationId": d}) for d in destinations]
     stage.publish(topic, events, range(pixels), list(range(PARTITIONS)))
     with stage.consumer(topic, destinations) as running:
         done = _Done(stage, CASES[0], running)
@@ -135,7 +138,7 @@ def _of_a_pixel(idle: Figures, with_pixels: Figures) -> Figures:
 
 def _backlog(stage: Rig, case: Case, events: int) -> str:
     topic = stage.topic()
-    templates = [stage.encode(_event(case, number)) for number in range(TEMPLATES)]
+    templates = [stage.encode(event(case, number)) for number in range(TEMPLATES)]
     stage.publish(topic, templates, range(events), list(range(PARTITIONS)))
     return topic
 
@@ -194,8 +197,8 @@ def _now(running: Running) -> tuple[float, float]:
     return cpu_seconds(running), time.monotonic()
 
 
-def _event(case: Case, number: int) -> dict[str, Any]:
-    """A website's Purchase by a person of their own; a bad one is without its value."""
+def event(case: Case, number: int) -> dict[str, Any]:
+    """A record's fields: a website's Purchase, each by another person; a bad one has no value."""
     mark = MARK.decode()
     user = {
         "email": f"Person.{mark}@example.com",

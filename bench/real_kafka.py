@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -100,6 +100,15 @@ class Rig:
         self, topic: str, templates: Sequence[bytes], numbers: Iterable[int], partitions: list[int]
     ) -> None:
         """One record for each number, which makes another person of the template's."""
+        with self.publishing(topic, partitions) as publish:
+            for number in numbers:
+                publish(templates[number % len(templates)], number)
+
+    @contextmanager
+    def publishing(
+        self, topic: str, partitions: Sequence[int] = range(PARTITIONS)
+    ) -> Iterator[Callable[[bytes, int], None]]:
+        """Publish a template as another person's, by number; all is written at the end."""
         producer = Producer(
             {
                 **self.kafka.client_config(),
@@ -108,8 +117,9 @@ class Rig:
                 "compression.type": "none",
             }
         )
-        for number in numbers:
-            value = templates[number % len(templates)].replace(MARK, b"%09d" % number)
+
+        def publish(template: bytes, number: int) -> None:
+            value = template.replace(MARK, b"%09d" % number)
             partition = partitions[number // 7 % len(partitions)]
             while True:
                 try:
@@ -119,6 +129,8 @@ class Rig:
                     producer.poll(0.1)
             if number % 1000 == 0:
                 producer.poll(0)
+
+        yield publish
         if producer.flush(300):
             raise TimeoutError("the backlog was not written")
 

@@ -1,9 +1,9 @@
-"""One member in virtual time: the house's own windows, outboxes and limits, and a model of the rest.
+"""One member in virtual time: the house's own windows, outboxes and limits; the rest is a model.
 
 Real are what is read at a time, when a window closes, how many requests are out, and how long the
-loop waits. A model are the CPU (one core, for the interpreter does one thing at a time: a fixed cost
-of an event, a request, and each destination that the loop looks at in a turn), Kafka (a record is
-there when it was written) and Meta (takes everything, after a time between two bounds, each as
+loop waits. A model are the CPU (one core, for the interpreter does one thing at a time: a fixed
+cost of an event, a request, and each destination that the loop looks at in a turn), Kafka (a record
+is there when it was written) and Meta (takes everything, after a time between two bounds, each as
 likely, as the emulator's ``latency_ms`` has it).
 """
 
@@ -29,7 +29,7 @@ from consumer.model import (
     TopicPartition,
 )
 from consumer.outbox import Outbox
-from consumer.setting_fields import Fields
+from consumer.settings import Settings
 from consumer.window import Windows
 
 PARTITION = TopicPartition("events", 0)
@@ -70,10 +70,10 @@ class Seen(NamedTuple):
 
 
 def simulated(
-    traffic: Traffic, costs: Costs, *, seconds: float, seed: int, rules: Fields | None = None
+    traffic: Traffic, costs: Costs, rules: Settings, *, seconds: float, seed: int
 ) -> Seen:
     """Let one member work for so many seconds of its own time, and as long before to warm up."""
-    member = _Member(traffic, costs, rules or Fields(), random.Random(seed))  # noqa: S311
+    member = _Member(traffic, costs, rules, random.Random(seed))  # noqa: S311
     member.work_until(WARM_SECONDS)
     member.tally = _Tally(began=member.now)
     member.work_until(WARM_SECONDS + seconds)
@@ -92,7 +92,7 @@ class _Tally:
 
 class _Member:
     def __init__(
-        self, traffic: Traffic, costs: Costs, rules: Fields, dice: random.Random
+        self, traffic: Traffic, costs: Costs, rules: Settings, dice: random.Random
     ) -> None:
         self._traffic, self._costs, self._rules, self._dice = traffic, costs, rules, dice
         self.now = 0.0
@@ -172,7 +172,7 @@ class _Member:
         return NEVER if self._is_backlog else int(self.now * self._traffic.events_per_second)
 
     def _read(self) -> range:
-        """As ``Inflow``: reading waits its whole time unless as many are there as there is room for."""
+        """As ``Inflow``: reading waits its whole time, unless all is there that there is room for."""
         room = min(self._rules.in_flight_events - self._open, READ_RECORDS_MAX)
         if room <= 0:
             answer_at = self._out[0][0] if self._out else self.now + PAUSED_SECONDS
@@ -191,9 +191,7 @@ class _Member:
     def _event(self, number: int) -> Prepared:
         (pixel,) = self._dice.choices(self._pixels, cum_weights=self._cumulative)
         record = Record(PARTITION, number, 0, None, None, (), 0)
-        return Prepared(
-            record, pixel, None, "Lead", "", 0, self._body, 0, NEVER, False, (), (), ()
-        )
+        return Prepared(record, pixel, None, "Lead", "", 0, self._body, 0, NEVER, False, (), (), ())
 
     def _submit(self, request: Request) -> None:
         """As ``Senders``: at most so many threads, and the others wait their turn."""

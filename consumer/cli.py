@@ -15,6 +15,7 @@ import typer
 from consumer import __version__
 from consumer.cli_destinations import app as destinations
 from consumer.cli_dlq import app as dlq
+from consumer.cli_plan import plan
 from consumer.cli_quality import quality
 from consumer.cli_send import send
 from consumer.cli_skip import skip
@@ -190,6 +191,9 @@ def check(
 
 
 app.command()(quality)
+
+
+app.command()(plan)
 
 
 app.command()(skip)

@@ -7,7 +7,9 @@ measures there.
 
 from typing import NamedTuple
 
-MACHINE = "two virtual cores of an x86-64 cloud server, shared with Kafka and Meta's stand-in, Python 3.11"
+MACHINE = (
+    "two virtual cores of an x86-64 server, shared with Kafka and Meta's stand-in, Python 3.11"
+)
 MEASURED_ON = "2026-11-23"
 
 

@@ -68,6 +68,7 @@ class Rules(NamedTuple):
     in_flight_events: int
     in_flight_bytes: int
     read_records: int
+    commit_seconds: float
 
 
 class Costs(NamedTuple):
@@ -246,11 +247,12 @@ Carries = Callable[[float, float], bool]
 
 def _needed(partitions: int, carries: Callable[[float], bool]) -> int | None:
     """The least members of whom the fullest holds; None when not even one a partition does."""
-    members = range(1, partitions + 1)
-    found = bisect_left(
-        members, True, key=lambda count: carries(ceil(partitions / count) / partitions)
+    found = 1 + bisect_left(
+        range(1, partitions + 1),
+        True,
+        key=lambda members: carries(ceil(partitions / members) / partitions),
     )
-    return members[found] if found < len(members) else None
+    return found if found <= partitions else None
 
 
 def _partitions_needed(asked: Asked, carries: Carries) -> int | None:
@@ -270,10 +272,12 @@ def _replicas(asked: Asked, partitions: int, needed: int | None, carries: Carrie
     """Those who carry the load, and so many more that the loss of a zone leaves enough."""
     if needed is None:
         return partitions
-    for replicas in range(min(max(needed, min(asked.zones, 2)), partitions), partitions):
-        if _survives(asked, partitions, replicas, carries):
-            return replicas
-    return partitions
+    least = min(max(needed, min(asked.zones, 2)), partitions)
+    return least + bisect_left(
+        range(least, partitions),
+        True,
+        key=lambda replicas: _survives(asked, partitions, replicas, carries),
+    )
 
 
 def _survives(asked: Asked, partitions: int, replicas: int, carries: Carries) -> bool:

@@ -1,0 +1,148 @@
+"""How far the group scales: simulated at 100 partitions, and compared with a real run.
+
+    python -m bench.scale [--seconds N] [--seed N] [--write FILE]
+    python -m bench.scale --check [--json]
+
+Members of one group share nothing but the topic and Meta's limits. So one member with each number of
+partitions that occurs is simulated (``simulated_member``), with the costs of
+``consumer/measured_figures.py``, and counted as often as it occurs. Each row is simulated twice: with
+the load of its story, and with a backlog without end, which gives the most that the group sends.
+The same seed gives the same table; ``--write`` keeps it for docs/scaling.md.
+
+``--check`` has members on the real Kafka work off the same loads, and prints both: their CPU on this
+machine, everything else as it is simulated. Meta's stand-in answers after 200 to 1,000 ms.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.simulated_member import Costs, Seen, Traffic, simulated
+from consumer.measured_figures import (
+    BODY_MANY,
+    DESTINATION_TURN,
+    EVENT_MANY,
+    REQUEST,
+)
+from consumer.settings import load_settings
+
+PARTITIONS = 100
+MEMBERS = (1, 2, 5, 10, 20, 34, 50, 100, 120)
+LATENCY_SECONDS = (0.2, 1.0)
+BEHIND_SECONDS = 0.5
+COSTS = Costs(EVENT_MANY.value / 1e6, REQUEST.value / 1e6, DESTINATION_TURN.value / 1e6)
+
+
+class Story(NamedTuple):
+    """What the topic brings; ``weights`` are those of its pixels."""
+
+    name: str
+    events_per_second: float
+    weights: tuple[float, ...]
+
+
+STORIES = {
+    "many": Story("100 pixels alike, 50,000 events a second", 50_000, (1.0,) * 100),
+    "hot": Story(
+        "one pixel with 90 % of 50,000 events a second, and 20 others",
+        50_000,
+        (90.0, *(0.5,) * 20),
+    ),
+    "few": Story("1,000 pixels with 2 events a second each", 2_000, (1.0,) * 1000),
+}
+
+
+class Row(NamedTuple):
+    """The whole group, with so many members; seconds of age are None while it falls behind."""
+
+    members: int
+    working: int
+    most_events_per_second: int
+    events_per_second: int
+    events_per_request: float
+    requests_per_second: int
+    cores: float
+    age_p50: float | None
+    age_p95: float | None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Simulate, or compare, and print; the exit code."""
+    asked = _options(arguments)
+    if asked.check:
+        # Needs the real Kafka, which simulating does without.
+        from bench.scale_check import check  # noqa: PLC0415
+
+        return check(asked.seed, json_wanted=asked.json)
+    found = {
+        key: [row(key, members, seconds=asked.seconds, seed=asked.seed) for members in MEMBERS]
+        for key in STORIES
+    }
+    kept = {
+        "seconds": asked.seconds,
+        "seed": asked.seed,
+        "rows": {key: [each._asdict() for each in rows] for key, rows in found.items()},
+    }
+    if asked.write:
+        asked.write.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
+    for key, rows in found.items():
+        sys.stdout.write(f"{STORIES[key].name}\n")
+        for each in rows:
+            sys.stdout.write(f"  {each}\n")
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of virtual time, each")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="compare with the real thing")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def row(key: str, members: int, *, seconds: float, seed: int, costs: Costs = COSTS) -> Row:
+    """One story with so many members."""
+    story = STORIES[key]
+    kinds = _kinds(members)
+    each = story.events_per_second / PARTITIONS
+    loaded = [(_seen(story, each * own, seconds, seed, costs), many) for own, many in kinds]
+    # A backlog is a backlog, whoever's partitions it lies in.
+    most = _seen(story, float("inf"), seconds, seed, costs).events_per_second
+    working = sum(many for _, many in kinds)
+    events = sum(seen.events_per_second * many for seen, many in loaded)
+    requests = sum(seen.requests_per_second * many for seen, many in loaded)
+    behind = any(seen.behind > BEHIND_SECONDS for seen, _ in loaded)
+    ages = sorted(age for seen, many in loaded for age in seen.ages * many)
+    return Row(
+        members=members,
+        working=working,
+        most_events_per_second=round(most * working),
+        events_per_second=round(events),
+        events_per_request=round(events / requests, 1),
+        requests_per_second=round(requests),
+        cores=round(sum(seen.cpu_share * many for seen, many in loaded), 1),
+        age_p50=None if behind else round(ages[len(ages) // 2], 2),
+        age_p95=None if behind else round(ages[len(ages) * 95 // 100], 2),
+    )
+
+
+def _kinds(members: int) -> list[tuple[int, int]]:
+    """Numbers of partitions that members have, and how many members have each; not the idle."""
+    own, more = divmod(PARTITIONS, members)
+    return [
+        (count, many) for count, many in ((own + 1, more), (own, members - more)) if count and many
+    ]
+
+
+def _seen(story: Story, rate: float, seconds: float, seed: int, costs: Costs) -> Seen:
+    traffic = Traffic(rate, story.weights, int(BODY_MANY.value), LATENCY_SECONDS)
+    return simulated(traffic, costs, load_settings({}), seconds=seconds, seed=seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
