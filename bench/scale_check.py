@@ -1,7 +1,7 @@
 """The simulated member beside a real one, on the real Kafka: part of ``bench.scale``.
 
-Two loads that a busy machine disturbs little: a backlog that Meta's slowness bounds, and events at a
-rate that leaves the machine idle most of the time.
+Two loads that a busy machine disturbs little: a backlog that Meta's slowness bounds, and events at
+a rate that leaves the machine idle most of the time.
 """
 
 import json
@@ -141,15 +141,13 @@ def _publish_paced(
     stage: Rig, topic: str, templates: Sequence[bytes], seconds: float, *, first: int
 ) -> int:
     """Publish at ``RATE`` in twenty slices a second; how many."""
-    step, began = RATE // 20, time.monotonic()
-    number = first
+    step, turns, began = RATE // 20, int(seconds * 20), time.monotonic()
     with stage.publishing(topic) as publish:
-        for turn in range(int(seconds * 20)):
-            for number in range(number, number + step):
+        for turn in range(turns):
+            for number in range(first + turn * step, first + (turn + 1) * step):
                 publish(templates[number % len(templates)], number)
-            number += 1
             time.sleep(max(0.0, began + (turn + 1) / 20 - time.monotonic()))
-    return number - first
+    return step * turns
 
 
 def _templates(stage: Rig, pixels: Sequence[str]) -> list[bytes]:

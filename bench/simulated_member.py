@@ -66,7 +66,7 @@ class Seen(NamedTuple):
     ages: list[float]
     """Of each event: seconds from being written to being accepted; none for a backlog."""
     behind: float
-    """Seconds of traffic that wait in Kafka at the end; 0 for a backlog."""
+    """By how many seconds of traffic that grew which is not accepted; 0 for a backlog."""
 
 
 def simulated(
@@ -123,16 +123,14 @@ class _Member:
 
     def seen(self) -> Seen:
         tally = self.tally
-        seconds = self.now - tally.began
+        seconds, rate = self.now - tally.began, self._traffic.events_per_second
         return Seen(
             events_per_second=tally.events / seconds,
             requests_per_second=tally.requests / seconds,
             cpu_share=tally.cpu / seconds,
             waited_mean=fmean(tally.waited) if tally.waited else 0.0,
             ages=[] if self._is_backlog else tally.ages,
-            behind=0.0
-            if self._is_backlog
-            else (self._written() - self._taken) / self._traffic.events_per_second,
+            behind=0.0 if self._is_backlog else seconds - tally.events / rate,
         )
 
     @property
@@ -172,7 +170,7 @@ class _Member:
         return NEVER if self._is_backlog else int(self.now * self._traffic.events_per_second)
 
     def _read(self) -> range:
-        """As ``Inflow``: reading waits its whole time, unless all is there that there is room for."""
+        """As ``Inflow``: it waits its whole time, unless all is there that there is room for."""
         room = min(self._rules.in_flight_events - self._open, READ_RECORDS_MAX)
         if room <= 0:
             answer_at = self._out[0][0] if self._out else self.now + PAUSED_SECONDS

@@ -13,10 +13,11 @@ from consumer.command_line import (
     refuse,
     settings_from,
 )
-from consumer.plan import Asked, Rules, costs_for
 from consumer.plan import plan as planned
 from consumer.plan_lines import as_json as answer
-from consumer.plan_lines import plan_lines, plan_text, warnings
+from consumer.plan_lines import plan_lines, plan_text
+from consumer.plan_warnings import warnings
+from consumer.planned_load import Asked, Rules, costs_for
 from consumer.settings import Settings
 
 EVENTS_MAX = 10_000_000

@@ -5,26 +5,13 @@ carries every destination alike, and the member with the most partitions is the 
 Rates are events or requests in a second, latencies milliseconds, everything else seconds and bytes.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable
 from enum import Enum
-from math import ceil
+from math import ceil, floor, log10
 from typing import NamedTuple
 
-from consumer.measured_figures import (
-    BODY_FEW,
-    BODY_MANY,
-    DEAD_LETTER,
-    DESTINATION_TURN,
-    EVENT_FEW,
-    EVENT_MANY,
-    KILOBYTE,
-    RECORD_FEW,
-    RECORD_MANY,
-    REQUEST,
-    between,
-)
 from consumer.model import EVENT_BYTES
+from consumer.planned_load import Asked, Costs, Rules
 from consumer.window import BYTES_PER_REQUEST
 
 PARTITIONS_EACH = 4
@@ -33,52 +20,6 @@ others, and there may be four times as many one day."""
 PARTITIONS_STEP, PARTITIONS_MAX = 12, 12_000
 """What many numbers of members divide evenly; and beyond that, one topic is not the way."""
 _HALVINGS = 60
-
-
-class Asked(NamedTuple):
-    """The load, and what is wanted of the plan. Shares are from 0 to 1."""
-
-    events_per_second: float
-    match_keys: int
-    event_bytes: float | None
-    destinations: int
-    hottest_share: float
-    dead_letter_share: float
-    latency_ms: tuple[float, float]
-    headroom: float
-    zones: int
-    partitions: int | None
-    outage_minutes: float
-    delay_seconds: float
-
-    @property
-    def mean_seconds(self) -> float:
-        """What a request takes, rather too much: halfway from the 50th percentile to the 95th."""
-        return sum(self.latency_ms) / 2000
-
-
-class Rules(NamedTuple):
-    """The limits that the settings set for one member."""
-
-    window_events: int
-    window_seconds: float
-    window_bytes: int
-    requests_per_destination: int
-    requests: int
-    in_flight_events: int
-    in_flight_bytes: int
-    read_records: int
-    commit_seconds: float
-
-
-class Costs(NamedTuple):
-    """Of one event, request and dead letter: seconds of CPU, and bytes."""
-
-    event: float
-    request: float
-    dead_letter: float
-    record_bytes: float
-    body_bytes: float
 
 
 class Bound(Enum):
@@ -135,56 +76,29 @@ class Plan(NamedTuple):
         return self.needed is not None
 
 
-def costs_for(
-    asked: Asked, *, cpu_event: float | None, cpu_request: float | None, read_records: int
-) -> Costs:
-    """The measured costs of such an event, or those that somebody measured (microseconds)."""
-    record = between(RECORD_FEW, RECORD_MANY, asked.match_keys)
-    more = 0.0 if asked.event_bytes is None else asked.event_bytes - record
-    # What an event has beyond the measured one is text, which is copied; less is less of it.
-    record_bytes = max(record + more, 1.0)
-    body_bytes = max(between(BODY_FEW, BODY_MANY, asked.match_keys) + more, 1.0)
-    event = cpu_event
-    if event is None:
-        event = between(EVENT_FEW, EVENT_MANY, asked.match_keys)
-        event += max(0.0, more) / 1000 * KILOBYTE.value
-    # A busy loop reads as many as it may in a turn, and looks at every destination once.
-    turn = asked.destinations * DESTINATION_TURN.value / read_records
-    request = REQUEST.value if cpu_request is None else cpu_request
-    letter = DEAD_LETTER.value * (1.0 if cpu_event is None else cpu_event / EVENT_MANY.value)
-    return Costs(
-        event=(event + turn) / 1e6,
-        request=request / 1e6,
-        dead_letter=(letter + turn) / 1e6,
-        record_bytes=record_bytes,
-        body_bytes=body_bytes,
-    )
-
-
 def plan(asked: Asked, costs: Costs, rules: Rules) -> Plan:
     """The least members that carry the load, and the partitions that they need."""
 
     def at(rate: float, headroom: float = 0.0) -> Member:
         return _member(asked, costs, rules, rate, headroom)
 
-    def carries(fraction: float, headroom: float) -> bool:
-        return max(at(asked.events_per_second * fraction, headroom).used.values()) <= 1
-
-    partitions_needed = _partitions_needed(asked, carries)
-    partitions = asked.partitions or partitions_needed or PARTITIONS_MAX
-    needed = _needed(partitions, lambda fraction: carries(fraction, asked.headroom))
-    replicas = _replicas(asked, partitions, needed, carries)
-    fraction = ceil(partitions / replicas) / partitions
     capacity = at(_most(at))
+    most = _Most(
+        spared=_most(lambda rate: at(rate, asked.headroom)), all=capacity.events_per_second
+    )
+    partitions_needed = _partitions_needed(asked, most)
+    partitions = asked.partitions or partitions_needed or PARTITIONS_MAX
+    replicas = _replicas(asked, partitions, most)
+    fraction = ceil(partitions / replicas) / partitions
     average = at(asked.events_per_second / replicas)
     backlog = asked.events_per_second * asked.outage_minutes * 60
-    spare = capacity.events_per_second / fraction - asked.events_per_second
+    spare = most.all / fraction - asked.events_per_second
     return Plan(
         partitions=partitions,
         partitions_needed=partitions_needed,
-        needed=needed,
+        needed=_needed(asked, partitions, most.spared),
         replicas=replicas,
-        survives=_survives(asked, partitions, replicas, carries),
+        survives=_survives(asked, partitions, replicas, most),
         fullest=at(asked.events_per_second * fraction),
         capacity=capacity,
         group_requests=average.requests_per_second * replicas,
@@ -192,6 +106,22 @@ def plan(asked: Asked, costs: Costs, rules: Rules) -> Plan:
         backlog=backlog,
         catch_up_seconds=backlog / spare if spare > 0 else None,
     )
+
+
+def lag_threshold(asked: Asked, plan: Plan) -> int:
+    """KEDA's ``lagThreshold``, rounded down to two digits: events that a member with headroom
+    sends in the delay that is accepted."""
+    rate = plan.capacity.events_per_second * (1 - asked.headroom)
+    exact = max(1.0, rate * asked.delay_seconds)
+    step = 10 ** max(0, floor(log10(exact)) - 1)
+    return int(exact // step * step)
+
+
+def usual_lag(asked: Asked, rules: Rules, plan: Plan) -> float:
+    """Records of lag that the group has while all is well: what is open and what is not yet
+    committed."""
+    average = asked.events_per_second / plan.replicas
+    return plan.replicas * (plan.fullest.open_events + average * rules.commit_seconds)
 
 
 def _member(asked: Asked, costs: Costs, rules: Rules, rate: float, headroom: float) -> Member:
@@ -241,49 +171,50 @@ def _fitting(window_bytes: int, body_bytes: float) -> float:
     return max(1.0, (window_bytes - BYTES_PER_REQUEST) // (body_bytes + 1))
 
 
-Carries = Callable[[float, float], bool]
-"""Whether a member with this fraction of the load holds, with so much headroom."""
+class _Most(NamedTuple):
+    """What a member takes at the most: events in a second, with headroom and without."""
+
+    spared: float
+    all: float
 
 
-def _needed(partitions: int, carries: Callable[[float], bool]) -> int | None:
+def _needed(asked: Asked, partitions: int, most: float) -> int | None:
     """The least members of whom the fullest holds; None when not even one a partition does."""
-    found = 1 + bisect_left(
-        range(1, partitions + 1),
-        True,
-        key=lambda members: carries(ceil(partitions / members) / partitions),
-    )
-    return found if found <= partitions else None
+    each = asked.events_per_second / partitions
+    own_max = min(floor(most / each), partitions)
+    return ceil(partitions / own_max) if own_max else None
 
 
-def _partitions_needed(asked: Asked, carries: Carries) -> int | None:
+def _partitions_needed(asked: Asked, most: _Most) -> int | None:
     """The first number of partitions that gives each member some, and the group room to grow."""
-    for partitions in (6, *range(PARTITIONS_STEP, PARTITIONS_MAX + 1, PARTITIONS_STEP)):
-        if not carries(1 / partitions, asked.headroom):
-            continue
-        needed = _needed(partitions, lambda fraction: carries(fraction, asked.headroom))
-        replicas = _replicas(asked, partitions, needed, carries)
-        survives = _survives(asked, partitions, replicas, carries)
-        if needed is not None and survives and partitions >= PARTITIONS_EACH * replicas:
+    # Members are never fewer than this, and fewer partitions than that need not be looked at.
+    least = int(PARTITIONS_EACH * asked.events_per_second / most.spared)
+    first = max(PARTITIONS_STEP, least - least % PARTITIONS_STEP)
+    for partitions in [6, *range(first, PARTITIONS_MAX + 1, PARTITIONS_STEP)]:
+        replicas = _replicas(asked, partitions, most)
+        carried = _needed(asked, partitions, most.spared) is not None
+        roomy = partitions >= PARTITIONS_EACH * replicas
+        if carried and roomy and _survives(asked, partitions, replicas, most):
             return partitions
     return None
 
 
-def _replicas(asked: Asked, partitions: int, needed: int | None, carries: Carries) -> int:
+def _replicas(asked: Asked, partitions: int, most: _Most) -> int:
     """Those who carry the load, and so many more that the loss of a zone leaves enough."""
-    if needed is None:
+    needed = _needed(asked, partitions, most.spared)
+    left = _needed(asked, partitions, most.all)
+    if needed is None or left is None:
         return partitions
-    least = min(max(needed, min(asked.zones, 2)), partitions)
-    return least + bisect_left(
-        range(least, partitions),
-        True,
-        key=lambda replicas: _survives(asked, partitions, replicas, carries),
-    )
+    if asked.zones > 1:
+        needed = max(needed, ceil(left * asked.zones / (asked.zones - 1)))
+    return min(needed, partitions)
 
 
-def _survives(asked: Asked, partitions: int, replicas: int, carries: Carries) -> bool:
+def _survives(asked: Asked, partitions: int, replicas: int, most: _Most) -> bool:
     """Whether those who are left when the fullest zone is gone hold, without headroom."""
     left = replicas if asked.zones == 1 else replicas - ceil(replicas / asked.zones)
-    return left > 0 and carries(ceil(partitions / left) / partitions, 0.0)
+    least = _needed(asked, partitions, most.all)
+    return least is not None and left >= least
 
 
 def _most(at: Callable[[float], Member]) -> float:

@@ -1,15 +1,15 @@
-"""A plan as lines: what, how much, and where each figure comes from. And what to think of it."""
+"""A plan as lines: what, how much, and where each figure comes from."""
 
 from collections.abc import Iterator
 from enum import Enum
 from itertools import groupby
-from math import ceil, floor, log10
+from math import ceil
 from typing import Any, NamedTuple
 
 from consumer.measured_figures import HEAD, IDLE_MEMORY, MEMORY_SPREAD
-from consumer.meta_limits import MARGIN_MS, WEEK_MS
 from consumer.model import EVENT_BYTES
-from consumer.plan import PARTITIONS_MAX, Asked, Bound, Costs, Plan, Rules
+from consumer.plan import Bound, Plan, lag_threshold, usual_lag
+from consumer.planned_load import Asked, Costs, Rules
 
 MIB = 1024 * 1024
 DAY_SECONDS = 86_400
@@ -20,11 +20,8 @@ PREFETCHED_BYTES = 16 * MIB
 BODIES = 2
 """A request's body is joined from its events, and the HTTP client has it once more."""
 MEMORY_STEP = 64
-EVENT_AGE_SECONDS = (WEEK_MS - MARGIN_MS) / 1000
 CORE_REQUEST_STEP = 0.05
 """To what a CPU request is rounded up."""
-FEW_IN_A_BATCH = 50
-HOT = 0.5
 
 
 class From(Enum):
@@ -170,22 +167,6 @@ def _outage(plan: Plan) -> Iterator[Line]:
     yield Line(group, "catch_up_seconds", seconds, "s", _RULED, says)
 
 
-def lag_threshold(asked: Asked, plan: Plan) -> int:
-    """KEDA's ``lagThreshold``, rounded down to two digits: events that a member with headroom
-    sends in the delay that is accepted."""
-    rate = plan.capacity.events_per_second * (1 - asked.headroom)
-    exact = max(1.0, rate * asked.delay_seconds)
-    step = 10 ** max(0, floor(log10(exact)) - 1)
-    return int(exact // step * step)
-
-
-def usual_lag(asked: Asked, rules: Rules, plan: Plan) -> float:
-    """Records of lag that the group has while all is well: what is open and what is not yet
-    committed."""
-    average = asked.events_per_second / plan.replicas
-    return plan.replicas * (plan.fullest.open_events + average * rules.commit_seconds)
-
-
 def _scaling(asked: Asked, rules: Rules, plan: Plan) -> Iterator[Line]:
     group = "scaling by lag (KEDA)"
     says = f"a member's events in {asked.delay_seconds:g} s, headroom left out"
@@ -211,79 +192,6 @@ def _meta(plan: Plan) -> Iterator[Line]:
     yield Line(group, name, hourly, "requests/h", sources, says)
     says = "no limit of a request's bytes is documented; ours is CONVERSIONS_WINDOW_BYTES"
     yield Line(group, "request_bytes_max", None, "", (From.UNKNOWN,), says)
-
-
-def warnings(asked: Asked, rules: Rules, plan: Plan) -> list[str]:
-    """A sentence for each bound that the plan comes near."""
-    return [
-        *_of_members(asked, plan),
-        *_of_destinations(asked, rules, plan),
-        *_of_time(asked, rules, plan),
-    ]
-
-
-def _of_members(asked: Asked, plan: Plan) -> Iterator[str]:
-    tightest = plan.fullest.tightest.value
-    if not plan.holds:
-        enough = (
-            f"{plan.partitions_needed} partitions would do"
-            if plan.partitions_needed
-            else f"nor would {PARTITIONS_MAX}: split the topic"
-        )
-        yield (
-            f"{plan.partitions} partitions do not carry it, for more members than that would be"
-            f" idle ({tightest} is what is short); {enough}."
-        )
-    elif not plan.survives:
-        yield (
-            "When a zone is gone the others do not carry it: more partitions allow more members,"
-            " or the lag grows until the zone is back."
-        )
-    if plan.holds and plan.partitions % plan.replicas and plan.partitions < 4 * plan.replicas:
-        least, most = divmod(plan.partitions, plan.replicas)
-        yield (
-            f"{plan.partitions} partitions do not divide among {plan.replicas} members: {most} have"
-            f" {least + 1} and the others {least}."
-        )
-    if asked.headroom == 0:
-        yield "Without headroom every burst becomes lag."
-
-
-def _of_destinations(asked: Asked, rules: Rules, plan: Plan) -> Iterator[str]:
-    fullest = plan.fullest
-    if plan.capacity.tightest is Bound.REQUESTS_PER_DESTINATION:
-        yield (
-            f"The hottest destination is what bounds a member: {rules.requests_per_destination}"
-            f" requests of {fullest.hottest_batch_events:.0f} events at a time. Raise"
-            f" {Bound.REQUESTS_PER_DESTINATION.value}, or have more members."
-        )
-    if asked.destinations > 1 and asked.hottest_share >= HOT:
-        yield (
-            f"One destination has {asked.hottest_share:.0%} of the events: when it halts, it fills"
-            " its share of every partition, and what is spilled becomes dead letters."
-        )
-    if fullest.batch_events < min(FEW_IN_A_BATCH, rules.window_events / 2):
-        yield (
-            f"Windows do not fill: {fullest.batch_events:.1f} events a request, each request costs"
-            " CPU and counts at Meta. Fewer members, a longer CONVERSIONS_WINDOW_SECONDS, or the"
-            " destination as the records' key make larger requests."
-        )
-
-
-def _of_time(asked: Asked, rules: Rules, plan: Plan) -> Iterator[str]:
-    if plan.catch_up_seconds is None:
-        yield "There is nothing to spare: after an outage the lag stays for ever."
-    else:
-        outage = asked.outage_minutes * 60
-        if plan.catch_up_seconds > 3 * outage > 0:
-            yield "Catching up takes more than three times the outage: have more members."
-        if outage + plan.catch_up_seconds > EVENT_AGE_SECONDS:
-            yield "Some events would be older than Meta's seven days when their turn comes."
-    if usual_lag(asked, rules, plan) > lag_threshold(asked, plan) * plan.replicas / 2:
-        yield (
-            "The usual lag is more than half of what KEDA allows these members: accept a longer"
-            " delay, or it scales to the most for nothing."
-        )
 
 
 def plan_text(lines: list[Line], warned: list[str]) -> str:
