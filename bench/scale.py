@@ -1,7 +1,7 @@
 """How far the group scales: simulated at 100 partitions, and compared with a real run.
 
     python -m bench.scale [--seconds N] [--seed N] [--write FILE]
-    python -m bench.scale --check [--json]
+    python -m bench.scale --check [--write FILE]
 
 Members of one group share nothing but the topic and Meta's limits. So one member with each number
 of partitions that occurs is simulated (``simulated_member``), with the costs of
@@ -18,23 +18,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bench.simulated_member import Costs, Seen, Traffic, simulated
-from consumer.measured_figures import (
-    BODY_MANY,
-    DESTINATION_TURN,
-    EVENT_MANY,
-    REQUEST,
-)
+from bench.simulated_member import LATENCY_SECONDS, MEASURED, Seen, Traffic, simulated
+from consumer.measured_figures import BODY_MANY
 from consumer.settings import load_settings
 
 PARTITIONS = 100
 MEMBERS = (1, 2, 5, 10, 20, 34, 50, 100, 120)
-LATENCY_SECONDS = (0.2, 1.0)
 BEHIND_SECONDS = 1.2
 """What waits comes and goes with the windows, by a second at most."""
-COSTS = Costs(EVENT_MANY.value / 1e6, REQUEST.value / 1e6, DESTINATION_TURN.value / 1e6)
 
 
 class Story(NamedTuple):
@@ -77,23 +70,27 @@ def main(arguments: Sequence[str]) -> int:
         # Needs the real Kafka, which simulating does without.
         from bench.scale_check import check  # noqa: PLC0415
 
-        return check(asked.seed, json_wanted=asked.json)
-    found = {
+        found = check(asked.seed)
+        _keep(asked.write, {"checked": [each._asdict() for each in found]})
+        sys.stdout.write("".join(f"{each}\n" for each in found))
+        return 0
+    rows = {
         key: [row(key, members, seconds=asked.seconds, seed=asked.seed) for members in MEMBERS]
         for key in STORIES
     }
-    kept = {
-        "seconds": asked.seconds,
-        "seed": asked.seed,
-        "rows": {key: [each._asdict() for each in rows] for key, rows in found.items()},
-    }
-    if asked.write:
-        asked.write.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
-    for key, rows in found.items():
+    kept = {key: [each._asdict() for each in several] for key, several in rows.items()}
+    _keep(asked.write, {"seconds": asked.seconds, "seed": asked.seed, "rows": kept})
+    for key, several in rows.items():
         sys.stdout.write(f"{STORIES[key].name}\n")
-        for each in rows:
-            sys.stdout.write(f"  {each}\n")
+        sys.stdout.write("".join(f"  {each}\n" for each in several))
     return 0
+
+
+def _keep(path: Path | None, found: dict[str, Any]) -> None:
+    """Write what was found; what else is kept there stays."""
+    if path is not None:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path.write_text(f"{json.dumps(before | found, indent=1)}\n", encoding="utf-8")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -102,18 +99,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="compare with the real thing")
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
 
-def row(key: str, members: int, *, seconds: float, seed: int, costs: Costs = COSTS) -> Row:
+def row(key: str, members: int, *, seconds: float, seed: int) -> Row:
     """One story with so many members."""
     story = STORIES[key]
     kinds = _kinds(members)
     each = story.events_per_second / PARTITIONS
-    loaded = [(_seen(story, each * own, seconds, seed, costs), many) for own, many in kinds]
+    loaded = [(_seen(story, each * own, seconds, seed), many) for own, many in kinds]
     # A backlog is a backlog, whoever's partitions it lies in.
-    most = _seen(story, float("inf"), seconds, seed, costs).events_per_second
+    most = _seen(story, float("inf"), seconds, seed).events_per_second
     working = sum(many for _, many in kinds)
     events = sum(seen.events_per_second * many for seen, many in loaded)
     requests = sum(seen.requests_per_second * many for seen, many in loaded)
@@ -140,9 +136,9 @@ def _kinds(members: int) -> list[tuple[int, int]]:
     ]
 
 
-def _seen(story: Story, rate: float, seconds: float, seed: int, costs: Costs) -> Seen:
+def _seen(story: Story, rate: float, seconds: float, seed: int) -> Seen:
     traffic = Traffic(rate, story.weights, int(BODY_MANY.value), LATENCY_SECONDS)
-    return simulated(traffic, costs, load_settings({}), seconds=seconds, seed=seed)
+    return simulated(traffic, MEASURED, load_settings({}), seconds=seconds, seed=seed)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Two loads that a busy machine disturbs little: a backlog that Meta's slowness bo
 a rate that leaves the machine idle most of the time.
 """
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,49 +11,38 @@ from typing import NamedTuple
 
 from bench.cost import CASES, event
 from bench.real_kafka import PARTITIONS, TEMPLATES, Rig, cpu_seconds, metrics_of, rig
-from bench.simulated_member import Costs, Seen, Traffic, simulated
-from consumer.measured_figures import BODY_MANY, DESTINATION_TURN, EVENT_MANY, REQUEST
+from bench.simulated_member import LATENCY_SECONDS, MEASURED, Seen, Traffic, simulated
+from consumer.measured_figures import BODY_MANY
 from consumer.settings import load_settings
 from tests.integration import Running
 
-LATENCY_SECONDS = (0.2, 1.0)
 WINDOW = 100
 BACKLOG = 60_000
 PIXELS, RATE, PACED_SECONDS, MEMBERS = 20, 600, 40.0, 2
 JOIN_SECONDS = 120.0
-COSTS = Costs(EVENT_MANY.value / 1e6, REQUEST.value / 1e6, DESTINATION_TURN.value / 1e6)
 
 
 class Compared(NamedTuple):
-    """One figure, simulated and real; ``error`` is their difference over the real one."""
+    """One figure, simulated and real; ``error`` is the difference over the real one."""
 
     what: str
     simulated: float
     real: float
-
-    @property
-    def error(self) -> float:
-        return self.simulated / self.real - 1
+    error: float
 
 
-def check(seed: int, *, json_wanted: bool) -> int:
-    """Run both, print both."""
+def check(seed: int) -> list[Compared]:
+    """Run both."""
     with rig() as stage:
         stage.meta(latencySeconds=LATENCY_SECONDS)
         found = [*_backlog(stage, seed), *_paced(stage, seed)]
-    if json_wanted:
-        rows = [each._asdict() | {"error": round(each.error, 3)} for each in found]
-        sys.stdout.write(f"{json.dumps(rows)}\n")
-        return 0
-    for each in found:
-        sys.stdout.write(
-            f"{each.what}: simulated {each.simulated:.3g}, real {each.real:.3g}"
-            f" ({each.error:+.0%})\n"
-        )
-    return 0
+    return [
+        Compared(what, round(ours, 3), round(real, 3), round(ours / real - 1, 3))
+        for what, ours, real in found
+    ]
 
 
-def _backlog(stage: Rig, seed: int) -> list[Compared]:
+def _backlog(stage: Rig, seed: int) -> list[tuple[str, float, float]]:
     """One member, one pixel, small requests: Meta's time and the requests at a time bound it."""
     pixel = ["1729525464415281"]
     topic = stage.topic()
@@ -65,12 +52,10 @@ def _backlog(stage: Rig, seed: int) -> list[Compared]:
         at = [_when(running, stage, before + BACKLOG * share // 10) for share in (2, 8)]
     real = BACKLOG * 6 / 10 / (at[1] - at[0])
     seen = _simulated(float("inf"), 1, seed, {"window_events": WINDOW})
-    return [
-        Compared("a backlog, one member: events a second", seen.events_per_second, real),
-    ]
+    return [("a backlog, one member: events a second", seen.events_per_second, real)]
 
 
-def _paced(stage: Rig, seed: int) -> list[Compared]:
+def _paced(stage: Rig, seed: int) -> list[tuple[str, float, float]]:
     """Two members, several pixels, events at an even rate: windows close by age."""
     pixels = [f"{number}729525464415281" for number in range(10, 10 + PIXELS)]
     topic, group = stage.topic(), {"CONVERSIONS_GROUP_ID": "paced"}
@@ -93,13 +78,13 @@ def _paced(stage: Rig, seed: int) -> list[Compared]:
     cpu = (after.cpu - before.cpu) / (after.at - before.at) / MEMBERS
     waited = (after.waited - before.waited) / (after.delivered - before.delivered)
     return [
-        Compared(
+        (
             f"{RATE} events a second, two members: events per request",
             seen.events_per_second / seen.requests_per_second,
             events / requests,
         ),
-        Compared("the same: seconds from reading to acceptance", seen.waited_mean, waited),
-        Compared("the same: cores of a member", seen.cpu_share, cpu),
+        ("the same: seconds from reading to acceptance", seen.waited_mean, waited),
+        ("the same: cores of a member", seen.cpu_share, cpu),
     ]
 
 
@@ -160,7 +145,7 @@ def _templates(stage: Rig, pixels: Sequence[str]) -> list[bytes]:
 
 def _simulated(rate: float, pixels: int, seed: int, settings: dict[str, int]) -> Seen:
     traffic = Traffic(rate, (1.0,) * pixels, int(BODY_MANY.value), LATENCY_SECONDS)
-    return simulated(traffic, COSTS, load_settings({}, settings), seconds=30.0, seed=seed)
+    return simulated(traffic, MEASURED, load_settings({}, settings), seconds=30.0, seed=seed)
 
 
 def _when(running: Running, stage: Rig, events: int) -> float:

@@ -146,7 +146,7 @@ def rules_from(settings: Settings) -> Rules:
 
 def _between(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not (isfinite(value) and least <= value <= most):
-        refuse(f"{name} must be from {least:g} to {most:,g}")
+        refuse(f"{name} must be from {least:g} to {most:,.12g}")
 
 
 def _latency(text: str) -> tuple[float, float]:

@@ -7,6 +7,7 @@ Rates are events or requests in a second, latencies milliseconds, everything els
 
 from collections.abc import Callable
 from enum import Enum
+from itertools import chain
 from math import ceil, floor, log10
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from consumer.window import BYTES_PER_REQUEST
 PARTITIONS_EACH = 4
 """Partitions that are proposed for each member: then the fullest member has little more than the
 others, and there may be four times as many one day."""
-PARTITIONS_STEP, PARTITIONS_MAX = 12, 12_000
+PARTITIONS_LEAST, PARTITIONS_STEP, PARTITIONS_MAX = 6, 12, 12_000
 """What many numbers of members divide evenly; and beyond that, one topic is not the way."""
 _HALVINGS = 60
 
@@ -190,7 +191,7 @@ def _partitions_needed(asked: Asked, most: _Most) -> int | None:
     # Members are never fewer than this, and fewer partitions than that need not be looked at.
     least = int(PARTITIONS_EACH * asked.events_per_second / most.spared)
     first = max(PARTITIONS_STEP, least - least % PARTITIONS_STEP)
-    for partitions in [6, *range(first, PARTITIONS_MAX + 1, PARTITIONS_STEP)]:
+    for partitions in chain((PARTITIONS_LEAST,), range(first, PARTITIONS_MAX + 1, PARTITIONS_STEP)):
         replicas = _replicas(asked, partitions, most)
         carried = _needed(asked, partitions, most.spared) is not None
         roomy = partitions >= PARTITIONS_EACH * replicas

@@ -212,7 +212,7 @@ def plan_text(lines: list[Line], warned: list[str]) -> str:
 def _value(line: Line) -> str:
     if line.value is None:
         return "–"
-    number = f"{line.value:,}" if isinstance(line.value, int) else f"{line.value:,g}"
+    number = f"{line.value:,}" if isinstance(line.value, int) else f"{line.value:,.12g}"
     return f"{number} {line.unit}".rstrip()
 
 
