@@ -129,11 +129,17 @@ def _idle(stage: Rig, pixels: int) -> Figures:
 
 
 def _of_a_pixel(idle: Figures, with_pixels: Figures) -> Figures:
-    """What it costs the loop to look at one destination in a turn: idle, a turn is the waiting for
-    records, and then that."""
-    share = with_pixels["cpuShare"] - idle["cpuShare"]
-    turn_seconds = READ_SECONDS * share / (1 - share)
-    return {"cpuMicrosecondsPerDestinationAndTurn": round(turn_seconds / PIXELS * 1e6, 2)}
+    """What it occupies, and what it costs the loop to look at it in a turn: of one that is idle,
+    a turn is the waiting for records, and then that."""
+    turn, longer = (
+        READ_SECONDS * each["cpuShare"] / (1 - each["cpuShare"]) for each in (idle, with_pixels)
+    )
+    memory = with_pixels["residentMiB"] - idle["residentMiB"]
+    return {
+        "cpuMicrosecondsPerTurn": round(turn * 1e6, 1),
+        "cpuMicrosecondsPerDestinationAndTurn": round((longer - turn) / PIXELS * 1e6, 2),
+        "residentMiBPerDestination": round(memory / PIXELS, 3),
+    }
 
 
 def _backlog(stage: Rig, case: Case, events: int) -> str:

@@ -2,7 +2,7 @@
 
 Real are what is read at a time, when a window closes, how many requests are out, and how long the
 loop waits. A model are the CPU (one core, for the interpreter does one thing at a time: a fixed
-cost of an event, a request, and each destination that the loop looks at in a turn), Kafka (a record
+cost of an event, a request, a turn of the loop and each destination it looks at), Kafka (a record
 is there when it was written) and Meta (takes everything, after a time between two bounds, each as
 likely, as the emulator's ``latency_ms`` has it).
 """
@@ -19,7 +19,7 @@ from consumer.assembly import SENDER_THREADS_MAX
 from consumer.deliveries import Deliveries
 from consumer.flow import READ_RECORDS_MAX
 from consumer.inflow import PAUSED_SECONDS, READ_SECONDS, READ_SECONDS_WHILE_SENDING
-from consumer.measured_figures import DESTINATION_TURN, EVENT_MANY, REQUEST
+from consumer.measured_figures import DESTINATION_TURN, EVENT_MANY, REQUEST, TURN
 from consumer.model import (
     Accepted,
     Delivered,
@@ -45,10 +45,11 @@ class Costs(NamedTuple):
 
     event: float
     request: float
+    turn: float
     destination_turn: float
 
 
-MEASURED = Costs(EVENT_MANY.value / 1e6, REQUEST.value / 1e6, DESTINATION_TURN.value / 1e6)
+MEASURED = Costs(*(each.value / 1e6 for each in (EVENT_MANY, REQUEST, TURN, DESTINATION_TURN)))
 
 
 class Traffic(NamedTuple):
@@ -76,13 +77,19 @@ class Seen(NamedTuple):
 
 
 def simulated(
-    traffic: Traffic, costs: Costs, rules: Settings, *, seconds: float, seed: int
+    traffic: Traffic,
+    costs: Costs,
+    rules: Settings,
+    *,
+    seconds: float,
+    seed: int,
+    warm_seconds: float = WARM_SECONDS,
 ) -> Seen:
-    """Let one member work for so many seconds of its own time, and as long before to warm up."""
+    """Let one member work for so many seconds of its own time, after others to warm up."""
     member = _Member(traffic, costs, rules, random.Random(seed))  # noqa: S311
-    member.work_until(WARM_SECONDS)
+    member.work_until(warm_seconds)
     member.tally = _Tally(began=member.now)
-    member.work_until(WARM_SECONDS + seconds)
+    member.work_until(warm_seconds + seconds)
     return member.seen()
 
 
@@ -166,7 +173,8 @@ class _Member:
         for request in step.requests:
             self._spend(self._costs.request)
             self._submit(request)
-        self._spend(len(self._deliveries.outboxes) * self._costs.destination_turn)
+        looked_at = len(self._deliveries.outboxes)
+        self._spend(self._costs.turn + looked_at * self._costs.destination_turn)
 
     def _spend(self, seconds: float) -> None:
         self.now += seconds

@@ -6,14 +6,21 @@ from itertools import groupby
 from math import ceil
 from typing import Any, NamedTuple
 
-from consumer.measured_figures import HEAD, IDLE_MEMORY, MEMORY_SPREAD
+from consumer.measured_figures import (
+    DESTINATION_MEMORY,
+    DESTINATION_TURN,
+    HEAD,
+    IDLE_MEMORY,
+    MEMORY_SPREAD,
+    TURN,
+)
 from consumer.model import EVENT_BYTES
 from consumer.plan import Bound, Plan, lag_threshold, usual_lag
 from consumer.planned_load import Asked, Costs, Rules
 
 MIB = 1024 * 1024
 DAY_SECONDS = 86_400
-READ_SECONDS = 0.05
+READ_SECONDS, READ_SECONDS_WHILE_SENDING = 0.05, 0.005
 """What the loop waits for records; see ``inflow``."""
 PREFETCHED_BYTES = 16 * MIB
 """What librdkafka reads ahead: our default of ``queued.max.messages.kbytes``."""
@@ -57,7 +64,7 @@ def plan_lines(asked: Asked, costs: Costs, rules: Rules, plan: Plan) -> list[Lin
         *_requests(asked, rules, plan),
         *_latency(asked, plan),
         *_traffic(asked, costs, plan),
-        *_memory(costs, rules),
+        *_memory(asked, costs, rules),
         *_outage(plan),
         *_scaling(asked, rules, plan),
         *_meta(plan),
@@ -74,18 +81,26 @@ def _members(asked: Asked, plan: Plan) -> Iterator[Line]:
     lost = "without one of the zones" if asked.zones > 1 else "no zone may fail"
     says = f"with enough left {lost}" if asked.zones > 1 else lost
     yield Line(group, "replicas", plan.replicas, "members", _RULED, says)
-    used = plan.fullest.used[Bound.CPU]
-    yield Line(group, "cpu_used", round(used, 2), "cores", _RULED, "of the fullest member")
+    used = _cpu(asked, plan)
+    says = "of the fullest member, with the turns of its loop that find nothing"
+    yield Line(group, "cpu_used", round(used, 2), "cores", _RULED, says)
     request = ceil(round(used / CORE_REQUEST_STEP, 6)) * CORE_REQUEST_STEP
     says = "at least; a member never uses much more than one core"
     yield Line(group, "cpu_request", round(max(request, 0.1), 2), "cores", _RULED, says)
     most = plan.capacity
-    says = f"then {most.tightest.value} is all used"
+    says = f"bounded by {most.tightest.value}"
     rate = round(most.events_per_second)
     yield Line(group, "member_events_per_second_max", rate, "events/s", _RULED, says)
     share = min(1.0, most.events_per_second / asked.events_per_second)
     says = "of all events that one partition, and so one key, may bring"
     yield Line(group, "hottest_partition_share_max", round(share, 3), "", _RULED, says)
+
+
+def _cpu(asked: Asked, plan: Plan) -> float:
+    """The work of the fullest member, and what its loop's turns use of the time that is left."""
+    used = plan.fullest.used[Bound.CPU]
+    turn = (TURN.value + asked.destinations * DESTINATION_TURN.value) / 1e6
+    return used + max(0.0, 1 - used) * turn / (turn + READ_SECONDS_WHILE_SENDING)
 
 
 def _requests(asked: Asked, rules: Rules, plan: Plan) -> Iterator[Line]:
@@ -139,17 +154,18 @@ def _traffic(asked: Asked, costs: Costs, plan: Plan) -> Iterator[Line]:
     yield Line(group, "kafka_megabytes_per_second", round(into, 3), "MB/s", _ALL, says)
 
 
-def _memory(costs: Costs, rules: Rules) -> Iterator[Line]:
-    group, sources = "memory of a pod", (From.MEASURED, From.SETTINGS)
+def _memory(asked: Asked, costs: Costs, rules: Rules) -> Iterator[Line]:
+    group = "memory of a pod"
     charge = 2 * costs.record_bytes + EVENT_BYTES
     held = min(rules.in_flight_events * charge, rules.in_flight_bytes)
     says = "with a house full of such events, as in an outage of Meta"
-    expected = _resident(held, rules, rules.window_events * costs.body_bytes)
-    yield Line(group, "memory_full", ceil(expected), "MiB", (*_ALL, From.SETTINGS), says)
+    pixels = asked.destinations * DESTINATION_MEMORY.value
+    expected = pixels + _resident(held, rules, rules.window_events * costs.body_bytes)
+    yield Line(group, "memory_full", ceil(expected), "MiB", _RULED, says)
     most = _resident(rules.in_flight_bytes, rules, rules.window_bytes) * MEMORY_SPREAD.value
-    limit = ceil(most / MEMORY_STEP) * MEMORY_STEP
+    limit = ceil((most + pixels) / MEMORY_STEP) * MEMORY_STEP
     says = "request and limit: enough also when all events are as large as they may be"
-    yield Line(group, "memory_limit", limit, "MiB", sources, says)
+    yield Line(group, "memory_limit", limit, "MiB", _RULED, says)
 
 
 def _resident(held: float, rules: Rules, body: float) -> float:

@@ -11,7 +11,7 @@ from bench.simulated_member import Costs, Seen, Traffic, simulated
 from consumer.settings import load_settings
 
 KEPT = Path(__file__).parent.parent / "docs" / "scaling.json"
-COSTS = Costs(event=100e-6, request=500e-6, destination_turn=1e-6)
+COSTS = Costs(event=100e-6, request=500e-6, turn=0.0, destination_turn=1e-6)
 
 
 def seen(
@@ -52,14 +52,14 @@ def test_cpu_bounds_a_backlog() -> None:
 
 
 def test_requests_at_a_time_bound_a_slow_meta() -> None:
-    found = seen(inf, latency=(4.0, 4.0), costs=Costs(1e-6, 1e-6, 0.0), window_events=100)
+    found = seen(inf, latency=(4.0, 4.0), costs=Costs(1e-6, 1e-6, 0.0, 0.0), window_events=100)
 
     # Eight requests of 100 events in four seconds.
     assert isclose(found.events_per_second, 200, rel_tol=0.25)
 
 
 def test_events_in_flight_bound_a_member_that_waits_for_many() -> None:
-    slow = {"pixels": 4, "latency": (2.0, 2.0), "costs": Costs(1e-6, 1e-6, 0.0)}
+    slow = {"pixels": 4, "latency": (2.0, 2.0), "costs": Costs(1e-6, 1e-6, 0.0, 0.0)}
     narrow = seen(inf, in_flight_events=2000, **slow)  # type: ignore[arg-type]
 
     assert narrow.events_per_second <= 1100

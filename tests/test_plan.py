@@ -10,7 +10,7 @@ from consumer import inflow
 from consumer.cli_plan import rules_from
 from consumer.measured_figures import EVENT_FEW, EVENT_MANY, FEW_KEYS, MANY_KEYS, between
 from consumer.plan import PARTITIONS_EACH, Bound, Plan, lag_threshold, plan, usual_lag
-from consumer.plan_lines import READ_SECONDS, From, plan_lines
+from consumer.plan_lines import READ_SECONDS, READ_SECONDS_WHILE_SENDING, From, plan_lines
 from consumer.plan_warnings import warnings
 from consumer.planned_load import Asked, Costs, Rules, costs_for
 from consumer.settings import load_settings
@@ -321,7 +321,8 @@ def test_many_destinations_cost_each_turn_of_the_loop() -> None:
 
 
 def test_the_loop_s_wait_is_the_loop_s() -> None:
-    assert READ_SECONDS == inflow.READ_SECONDS
+    ours = (READ_SECONDS, READ_SECONDS_WHILE_SENDING)
+    assert ours == (inflow.READ_SECONDS, inflow.READ_SECONDS_WHILE_SENDING)
 
 
 def test_the_origins_have_words_of_their_own() -> None:
