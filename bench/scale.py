@@ -61,8 +61,8 @@ STORIES = {
 
 
 class Row(NamedTuple):
-    """The whole group, with so many members. One that falls behind works off a backlog in the end:
-    then its rates are those, and there are no ages."""
+    """The whole group, with so many members. One that keeps up sends what comes; one that falls
+    behind works off a backlog in the end: then its rates are those, and there are no ages."""
 
     members: int
     working: int
@@ -127,14 +127,15 @@ def row(key: str, members: int, *, seconds: float, seed: int) -> Row:
     working = sum(many for _, many in kinds)
     events = sum(seen.events_per_second * many for seen, many in loaded)
     requests = sum(seen.requests_per_second * many for seen, many in loaded)
+    batch, sent = events / requests, events if behind else story.events_per_second
     ages = sorted(age for seen, many in loaded for age in seen.ages * many)
     return Row(
         members=members,
         working=working,
         most_events_per_second=round(most.events_per_second * working),
-        events_per_second=round(events),
-        events_per_request=round(events / requests, 1),
-        requests_per_second=round(requests),
+        events_per_second=round(sent),
+        events_per_request=round(batch, 1),
+        requests_per_second=round(sent / batch),
         cores=round(sum(seen.cpu_share * many for seen, many in loaded), 1),
         age_p50=None if behind else round(ages[len(ages) // 2], 2),
         age_p95=None if behind else round(ages[len(ages) * 95 // 100], 2),

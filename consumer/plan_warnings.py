@@ -9,6 +9,8 @@ from consumer.planned_load import Asked, Rules
 EVENT_AGE_SECONDS = (WEEK_MS - MARGIN_MS) / 1000
 FEW_IN_A_BATCH = 50
 HOT = 0.5
+NEARLY = 0.75
+"""Of a bound: there it decides how many members are needed."""
 
 
 def warnings(asked: Asked, rules: Rules, plan: Plan) -> list[str]:
@@ -49,7 +51,7 @@ def _of_members(asked: Asked, plan: Plan) -> Iterator[str]:
 
 def _of_destinations(asked: Asked, rules: Rules, plan: Plan) -> Iterator[str]:
     fullest = plan.fullest
-    if plan.capacity.tightest is Bound.REQUESTS_PER_DESTINATION:
+    if fullest.used[Bound.REQUESTS_PER_DESTINATION] > NEARLY:
         yield (
             f"The hottest destination is what bounds a member: {rules.requests_per_destination}"
             f" requests of {fullest.hottest_batch_events:.0f} events at a time. Raise"
