@@ -127,7 +127,8 @@ def row(key: str, members: int, *, seconds: float, seed: int) -> Row:
     working = sum(many for _, many in kinds)
     events = sum(seen.events_per_second * many for seen, many in loaded)
     requests = sum(seen.requests_per_second * many for seen, many in loaded)
-    batch, sent = events / requests, events if behind else story.events_per_second
+    batch = max(1.0, events / requests)  # some are still under way
+    sent = events if behind else story.events_per_second
     ages = sorted(age for seen, many in loaded for age in seen.ages * many)
     return Row(
         members=members,
