@@ -3,7 +3,7 @@
 from math import ceil, isclose
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumer import inflow
@@ -15,6 +15,7 @@ from consumer.plan_warnings import warnings
 from consumer.planned_load import Asked, Costs, Rules, costs_for
 from consumer.settings import load_settings
 
+ANY_LOAD = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RULES = rules_from(load_settings({}))
 COSTS = Costs(
     event=100e-6, request=500e-6, dead_letter=200e-6, record_bytes=500.0, body_bytes=1000.0
@@ -65,6 +66,7 @@ def own_costs(asked: Asked) -> Costs:
 # --- for any load
 
 
+@ANY_LOAD
 @given(loads())
 def test_members_are_never_more_than_partitions_and_never_fewer_than_needed(asked: Asked) -> None:
     found = planned(asked, own_costs(asked))
@@ -76,6 +78,7 @@ def test_members_are_never_more_than_partitions_and_never_fewer_than_needed(aske
         assert found.partitions == asked.partitions
 
 
+@ANY_LOAD
 @given(loads())
 def test_the_fullest_member_keeps_to_every_bound_and_keeps_its_headroom(asked: Asked) -> None:
     found = planned(asked, own_costs(asked))
@@ -88,6 +91,7 @@ def test_the_fullest_member_keeps_to_every_bound_and_keeps_its_headroom(asked: A
         assert over or found.fullest.used[Bound.CPU] > 1 - asked.headroom - 1e-9
 
 
+@ANY_LOAD
 @given(loads())
 def test_one_member_fewer_would_not_do(asked: Asked) -> None:
     found = planned(asked._replace(zones=1), own_costs(asked))
@@ -103,6 +107,7 @@ def test_one_member_fewer_would_not_do(asked: Asked) -> None:
         assert not alone.holds
 
 
+@ANY_LOAD
 @given(loads(), st.floats(1, 10))
 def test_more_events_never_need_fewer_members(asked: Asked, times: float) -> None:
     more = asked._replace(events_per_second=asked.events_per_second * times)
@@ -117,6 +122,7 @@ def test_more_events_never_need_fewer_members(asked: Asked, times: float) -> Non
         assert few.holds
 
 
+@ANY_LOAD
 @given(loads())
 def test_a_member_at_its_most_is_at_a_bound_and_not_beyond_it(asked: Asked) -> None:
     most = planned(asked, own_costs(asked)).capacity
@@ -125,6 +131,7 @@ def test_a_member_at_its_most_is_at_a_bound_and_not_beyond_it(asked: Asked) -> N
     assert most.used[most.tightest] == max(most.used.values())
 
 
+@ANY_LOAD
 @given(loads())
 def test_enough_members_are_left_when_a_zone_is_gone(asked: Asked) -> None:
     found = planned(asked, own_costs(asked))
@@ -136,6 +143,7 @@ def test_enough_members_are_left_when_a_zone_is_gone(asked: Asked) -> None:
         assert found.capacity.events_per_second >= asked.events_per_second * fraction * (1 - 1e-6)
 
 
+@ANY_LOAD
 @given(loads())
 def test_proposed_partitions_carry_the_load_and_leave_room_to_grow(asked: Asked) -> None:
     found = planned(asked._replace(partitions=None), own_costs(asked))
@@ -147,6 +155,7 @@ def test_proposed_partitions_carry_the_load_and_leave_room_to_grow(asked: Asked)
         assert found.partitions >= PARTITIONS_EACH * found.replicas
 
 
+@ANY_LOAD
 @given(loads())
 def test_every_line_says_where_it_comes_from(asked: Asked) -> None:
     costs = own_costs(asked)
