@@ -259,6 +259,14 @@ def test_catching_up_takes_what_is_spare() -> None:
     assert isclose(found.catch_up_seconds, 600_000 / spare)
 
 
+def test_all_members_catch_up_together() -> None:
+    found = planned(ASKED._replace(partitions=10))
+
+    assert (found.replicas, found.catch_up_seconds is None) == (2, False)
+    spare = 2 * found.capacity.events_per_second - 10_000
+    assert isclose(found.catch_up_seconds or 0, 36_000_000 / spare)
+
+
 def test_what_cannot_catch_up_says_so() -> None:
     asked = ASKED._replace(events_per_second=100_000, partitions=1)
     found = planned(asked)
