@@ -45,6 +45,8 @@ def _of_members(asked: Asked, plan: Plan) -> Iterator[str]:
             f"{plan.partitions} partitions do not divide among {plan.replicas} members: {most} have"
             f" {least + 1} and the others {least}."
         )
+    if plan.holds and asked.partitions is None and plan.partitions_needed is None:
+        yield f"{PARTITIONS_MAX} partitions leave no room to grow: split the topic."
     if asked.headroom == 0:
         yield "Without headroom every burst becomes lag."
 

@@ -241,6 +241,16 @@ def test_too_few_partitions_are_told_with_the_number_that_would_do() -> None:
     assert planned(asked._replace(partitions=found.partitions_needed)).holds
 
 
+def test_what_fills_the_most_partitions_is_told_to_split_the_topic() -> None:
+    vast = ASKED._replace(events_per_second=30_000_000)
+    vaster = ASKED._replace(events_per_second=300_000_000)
+
+    assert planned(vast).holds
+    assert any("no room to grow" in sentence for sentence in warnings(vast, RULES, planned(vast)))
+    (first, *_) = warnings(vaster, RULES, planned(vaster))
+    assert "split the topic" in first
+
+
 def test_a_zone_s_loss_is_provided_for() -> None:
     one, three = (planned(ASKED._replace(zones=zones, partitions=60)) for zones in (1, 3))
 
