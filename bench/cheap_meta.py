@@ -4,11 +4,12 @@
 
 The emulator reads every event as Meta would, and would be what is measured. This one counts how
 often ``"event_id":`` occurs in a body. Told to, it fails like an outage, or like one pixel's
-expired token. Prints its address and serves until it is ended; ``/_control`` sets and ``/_seen``
-shows.
+expired token. Prints its address and serves until it is ended; ``/_control`` sets, ``/_traffic``
+shows what came in all, and any other path how many events of each pixel.
 """
 
 import json
+import random
 import sys
 import threading
 import time
@@ -26,19 +27,24 @@ class CheapMeta:
         self.taken: Counter[str] = Counter()
         self.down = False
         self.halted: frozenset[str] = frozenset()
-        self.latency_seconds = 0.0
+        self.latency_seconds = (0.0, 0.0)
+        self.traffic: Counter[str] = Counter()
+        self._dice = random.Random(1)  # noqa: S311 - repeatable, not secret
         self._lock = threading.Lock()
 
     def control(self, wishes: dict[str, Any]) -> None:
-        """``{"down": bool, "halted": [pixel], "latencySeconds": number}``, each optional."""
+        """``{"down": bool, "halted": [pixel], "latencySeconds": [least, most]}``, each optional."""
         self.down = bool(wishes.get("down", self.down))
         self.halted = frozenset(wishes.get("halted", self.halted))
-        self.latency_seconds = float(wishes.get("latencySeconds", self.latency_seconds))
+        least, most = wishes.get("latencySeconds", self.latency_seconds)
+        self.latency_seconds = (float(least), float(most))
 
-    def events(self, pixel: str, body: bytes) -> tuple[int, bytes]:
+    def events(self, pixel: str, body: bytes, *, head_bytes: int) -> tuple[int, bytes]:
         """Status and body of the answer to one request."""
-        if self.latency_seconds:
-            time.sleep(self.latency_seconds)
+        if any(self.latency_seconds):
+            with self._lock:
+                seconds = self._dice.uniform(*self.latency_seconds)
+            time.sleep(seconds)
         if self.down:
             return 503, b"<html>upstream</html>"
         if pixel in self.halted:
@@ -46,6 +52,8 @@ class CheapMeta:
         received = body.count(b'"event_id":')
         with self._lock:
             self.taken[pixel] += received
+            came = {"requests": 1, "bodyBytes": len(body), "headBytes": head_bytes}
+            self.traffic.update(came)
         return 200, json.dumps({"events_received": received, "fbtrace_id": "cheap"}).encode()
 
 
@@ -63,10 +71,13 @@ def main() -> int:
                 meta.control(json.loads(body))
                 self._answer(200, b"{}")
             else:
-                self._answer(*meta.events(self.path.split("/")[-2], body))
+                head_bytes = len(self.requestline) + len(str(self.headers))
+                pixel = self.path.split("/")[-2]
+                self._answer(*meta.events(pixel, body, head_bytes=head_bytes))
 
         def do_GET(self) -> None:
-            self._answer(200, json.dumps(meta.taken).encode())
+            shown = meta.traffic if self.path == "/_traffic" else meta.taken
+            self._answer(200, json.dumps(shown).encode())
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

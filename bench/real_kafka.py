@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -71,6 +71,20 @@ class Rig:
         taken: dict[str, int] = httpx.get(self.meta_url, timeout=30, trust_env=False).json()
         return taken
 
+    def traffic(self) -> dict[str, int]:
+        """``requests`` that Meta took, their ``bodyBytes`` and ``headBytes``."""
+        url = f"{self.meta_url}/_traffic"
+        came: dict[str, int] = httpx.get(url, timeout=30, trust_env=False).json()
+        return {"requests": 0, "bodyBytes": 0, "headBytes": 0, **came}
+
+    def log_bytes(self, topic: str) -> int:
+        """What a topic occupies at the broker, which is also what a consumer fetches of it."""
+        return sum(path.stat().st_size for path in self._folder.rglob(f"{topic}-*/*.log"))
+
+    def encode(self, event: dict[str, Any]) -> bytes:
+        """A record's value, as a publisher makes it."""
+        return self._encoder.encode(event)
+
     def topic(self) -> str:
         """A new topic, with one for its dead letters."""
         name = f"events-{next(self._numbers)}"
@@ -86,6 +100,15 @@ class Rig:
         self, topic: str, templates: Sequence[bytes], numbers: Iterable[int], partitions: list[int]
     ) -> None:
         """One record for each number, which makes another person of the template's."""
+        with self.publishing(topic, partitions) as publish:
+            for number in numbers:
+                publish(templates[number % len(templates)], number)
+
+    @contextmanager
+    def publishing(
+        self, topic: str, partitions: Sequence[int] = range(PARTITIONS)
+    ) -> Iterator[Callable[[bytes, int], None]]:
+        """Publish a template as another person's, by number; all is written at the end."""
         producer = Producer(
             {
                 **self.kafka.client_config(),
@@ -94,8 +117,9 @@ class Rig:
                 "compression.type": "none",
             }
         )
-        for number in numbers:
-            value = templates[number % len(templates)].replace(MARK, b"%09d" % number)
+
+        def publish(template: bytes, number: int) -> None:
+            value = template.replace(MARK, b"%09d" % number)
             partition = partitions[number // 7 % len(partitions)]
             while True:
                 try:
@@ -105,6 +129,8 @@ class Rig:
                     producer.poll(0.1)
             if number % 1000 == 0:
                 producer.poll(0)
+
+        yield publish
         if producer.flush(300):
             raise TimeoutError("the backlog was not written")
 

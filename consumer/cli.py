@@ -14,6 +14,7 @@ import typer
 from consumer import __version__
 from consumer.cli_destinations import app as destinations
 from consumer.cli_dlq import app as dlq
+from consumer.cli_plan import plan
 from consumer.cli_quality import quality
 from consumer.cli_rewind import rewind
 from consumer.cli_run import run
@@ -167,6 +168,9 @@ app.command()(quality)
 
 
 app.command()(rewind)
+
+
+app.command()(plan)
 
 
 app.command()(skip)

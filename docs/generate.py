@@ -13,6 +13,7 @@ from dashboards.overview import overview
 from event_page import event_page
 from letters_page import letters_page
 from metrics_page import metrics_page
+from scaling_page import scaling_page
 
 from consumer.destinations import json_schema
 from consumer.kafka_settings import (
@@ -52,6 +53,7 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": errors(),
         DOCS / "event.md": f"{MADE}\n\n{event_page()}",
         DOCS / "metrics.md": f"{MADE}\n\n{metrics_page()}",
+        DOCS / "scaling.md": f"{MADE}\n\n{scaling_page()}",
         DOCS / "destinations.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         DASHBOARDS / "overview.json": json.dumps(overview(), indent=2) + "\n",
         DASHBOARDS / "dead-letters.json": json.dumps(dead_letters(), indent=2) + "\n",
