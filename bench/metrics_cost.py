@@ -140,6 +140,7 @@ class _Member:
                 windows=windows,
                 outbox_for=lambda destination: outbox_for(destination=destination),
                 is_over=ledger.is_over,
+                requests_max=256,
             ),
             letters=LetterBox(dead_letters=FakeDeadLetters(clock=self._clock)),
             guard=Guard(events=1000, share=0.5, pauses=False),

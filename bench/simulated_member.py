@@ -128,6 +128,7 @@ class _Member:
             ),
             outbox_for=self._outbox,
             is_over=lambda tenure: False,
+            requests_max=SENDER_THREADS_MAX,
         )
 
     def work_until(self, end: float) -> None:

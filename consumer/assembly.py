@@ -55,7 +55,12 @@ def deliveries_from(settings: Settings, *, is_over: Callable[[int], bool]) -> De
         seconds_max=settings.window_seconds,
         batch_prefix=f"{time.time_ns() // 1_000_000:x}{os.getpid():x}",
     )
-    return Deliveries(windows=windows, outbox_for=outbox_for, is_over=is_over)
+    return Deliveries(
+        windows=windows,
+        outbox_for=outbox_for,
+        is_over=is_over,
+        requests_max=SENDER_THREADS_MAX,
+    )
 
 
 def guard_from(settings: Settings) -> Guard:

@@ -6,6 +6,7 @@ Decides and returns; the loop sends and settles.
 import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from consumer.outbox import Outbox
 from consumer.sharing import SLOW_SHARE, Sharing
 from consumer.skip import skipped_event
 from consumer.usage import Usage, UsageKind
+from consumer.vacancies import Vacancies
 from consumer.window import Windows
 
 SWEEP_SECONDS = 10.0
@@ -55,8 +57,11 @@ class Deliveries:
         windows: Windows,
         outbox_for: Callable[[PixelId], Outbox],
         is_over: Callable[[int], bool],
+        requests_max: int,
     ) -> None:
+        """``requests_max``: more are never out at a time, to whichever destinations."""
         self._windows = windows
+        self._requests_max = requests_max
         self._apart = Apart()
         self._outbox_for = outbox_for
         self._is_over = is_over
@@ -107,7 +112,8 @@ class Deliveries:
         """Move everything on that the time allows."""
         while self._held and self._held[0][0] <= now_ms:
             self._open(heapq.heappop(self._held)[2], now)
-        self._closed += self._windows.close_all() if self._draining else self._windows.due(now)
+        busy = {each for each, outbox in self.outboxes.items() if outbox.in_flight}
+        self._close_old(now, busy)
         closed, self._closed = self._closed, []
         for batch in closed:
             first_sent = self._recalled(batch) if self._first_sent else {}
@@ -115,7 +121,6 @@ class Deliveries:
         requests: list[Request] = []
         rejected: list[Rejected] = []
         sweeping = now - self._swept_at >= SWEEP_SECONDS
-        busy = {each for each, outbox in self.outboxes.items() if outbox.in_flight}
         for destination in self._sharing.in_turn(self.outboxes):
             outbox = self.outboxes[destination]
             room = self._sharing.room(destination, now, busy)
@@ -225,6 +230,18 @@ class Deliveries:
     def _open(self, event: Prepared, now: float) -> None:
         """Put an event into an open window."""
         self._closed += self._windows.add(event, now, apart=self._apart.kind_of(event, now))
+
+    def _close_old(self, now: float, busy: AbstractSet[PixelId]) -> None:
+        if self._draining:
+            self._closed += self._windows.close_all()
+            return
+        vacancies = Vacancies(
+            outboxes=self.outboxes,
+            requests_max=self._requests_max,
+            room=lambda destination: self._sharing.room(destination, now, busy),
+            now=now,
+        )
+        self._closed += self._windows.due(now, can_go=vacancies.take)
 
     def _recalled(self, batch: Batch) -> dict[Place, int]:
         places = [event.record.place for event in batch.events]

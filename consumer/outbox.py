@@ -174,6 +174,11 @@ class Outbox:
         if events:
             self._queue.put_last(_parcel(batch, events))
 
+    def places(self, now: float, *, room: int | None) -> int:
+        """How many more requests may be out at this moment; ``room`` as in ``due``."""
+        allowed = self._patience.requests_now(now)
+        return (allowed if room is None else min(allowed, room)) - len(self._in_flight)
+
     def due(self, now: float, now_ms: int, *, room: int | None = None) -> Due:
         """What may go out at this moment; ``room`` bounds the requests that are out, where others
         share a limit of Meta's."""
@@ -181,8 +186,7 @@ class Outbox:
         rejected: list[Rejected] = []
         self._patience.look(now)
         self._patience.waits(bool(self._in_flight or self._queue), now)
-        allowed = self._patience.requests_now(now)
-        while len(self._in_flight) < (allowed if room is None else min(allowed, room)):
+        while self.places(now, room=room) > 0:
             parcel = self._next_parcel()
             if parcel is None:
                 break

@@ -20,6 +20,7 @@ PARTITIONS_EACH = 4
 others, and there may be four times as many one day."""
 PARTITIONS_LEAST, PARTITIONS_STEP, PARTITIONS_MAX = 6, 12, 12_000
 """What many numbers of members divide evenly; and beyond that, one topic is not the way."""
+DAY_SECONDS = 86_400.0
 _HALVINGS = 60
 
 
@@ -34,7 +35,8 @@ class Bound(Enum):
 
 
 class Member(NamedTuple):
-    """What one member does at a rate; ``used`` is the share of each bound, 1 is all of it."""
+    """What one member does at a rate; ``used`` is the share of each bound, 1 is all of it. Windows
+    are open for ``window_seconds``: longer than is set while all sender threads are busy."""
 
     events_per_second: float
     requests_per_second: float
@@ -42,6 +44,7 @@ class Member(NamedTuple):
     batch_events: float
     hottest_batch_events: float
     open_events: float
+    window_seconds: float
     window_wait: float
     used: dict[Bound, float]
 
@@ -129,11 +132,24 @@ def _member(asked: Asked, costs: Costs, rules: Rules, rate: float, headroom: flo
     sent = rate * (1 - asked.dead_letter_share)
     rates = _by_destination(asked, sent)
     batch_max = min(rules.window_events, _fitting(rules.window_bytes, costs.body_bytes))
-    # A window opens with its first event, and gathers what comes while it is open.
-    batches = [min(batch_max, 1 + each * rules.window_seconds) for each, _ in rates]
-    waits = [min(rules.window_seconds, batch_max / each) if each else 0.0 for each, _ in rates]
-    requests = [each / batch for (each, _), batch in zip(rates, batches, strict=True)]
-    all_requests = sum(one * many for one, (_, many) in zip(requests, rates, strict=True))
+    places = rules.requests_per_destination / asked.mean_seconds
+    busy = rules.requests / asked.mean_seconds
+
+    def batch(each: float, seconds: float) -> float:
+        """A window opens with its first event, and gathers what comes until its time is over and
+        there is a place for its request."""
+        return min(batch_max, max(1 + each * seconds, each / places))
+
+    def requests(seconds: float) -> float:
+        return sum(many * each / batch(each, seconds) for each, many in rates)
+
+    seconds = _least(lambda seconds: requests(seconds) <= busy, at_least=rules.window_seconds)
+    batches = [batch(each, seconds) for each, _ in rates]
+    waits = [
+        min(max(seconds, (size - 1) / each), batch_max / each) if each else 0.0
+        for (each, _), size in zip(rates, batches, strict=True)
+    ]
+    all_requests = requests(seconds)
     waiting = sum(each * many * wait for (each, many), wait in zip(rates, waits, strict=True))
     open_events = waiting + sent * asked.mean_seconds
     cpu = sent * costs.event + all_requests * costs.request
@@ -142,21 +158,32 @@ def _member(asked: Asked, costs: Costs, rules: Rules, rate: float, headroom: flo
     return Member(
         events_per_second=rate,
         requests_per_second=all_requests,
-        hottest_requests_per_second=requests[0],
+        hottest_requests_per_second=rates[0][0] / batches[0],
         batch_events=sent / all_requests if all_requests else 0.0,
         hottest_batch_events=batches[0],
         open_events=open_events,
+        window_seconds=seconds,
         window_wait=waiting / sent if sent else 0.0,
         used={
             Bound.CPU: cpu / (1 - headroom),
-            Bound.REQUESTS_PER_DESTINATION: requests[0]
-            * asked.mean_seconds
-            / rules.requests_per_destination,
-            Bound.REQUESTS: all_requests * asked.mean_seconds / rules.requests,
+            # Of these with full windows: until then requests grow, and are no more.
+            Bound.REQUESTS_PER_DESTINATION: rates[0][0] / batch_max / places,
+            Bound.REQUESTS: sent / batch_max / busy,
             Bound.IN_FLIGHT_EVENTS: open_events / rules.in_flight_events,
             Bound.IN_FLIGHT_BYTES: open_events * record / rules.in_flight_bytes,
         },
     )
+
+
+def _least(holds: Callable[[float], bool], *, at_least: float) -> float:
+    """The least number of seconds that does it; more than a day is not tried."""
+    low, high = at_least, DAY_SECONDS
+    if holds(low):
+        return low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 def _by_destination(asked: Asked, rate: float) -> list[tuple[float, int]]:

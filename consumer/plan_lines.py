@@ -15,11 +15,10 @@ from consumer.measured_figures import (
     TURN,
 )
 from consumer.model import EVENT_BYTES
-from consumer.plan import Bound, Plan, lag_threshold, usual_lag
+from consumer.plan import DAY_SECONDS, Bound, Plan, lag_threshold, usual_lag
 from consumer.planned_load import Asked, Costs, Rules
 
 MIB = 1024 * 1024
-DAY_SECONDS = 86_400
 READ_SECONDS, READ_SECONDS_WHILE_SENDING = 0.05, 0.005
 """What the loop waits for records; see ``inflow``."""
 PREFETCHED_BYTES = 16 * MIB

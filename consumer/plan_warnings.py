@@ -64,6 +64,12 @@ def _of_destinations(asked: Asked, rules: Rules, plan: Plan) -> Iterator[str]:
             f"One destination has {asked.hottest_share:.0%} of the events: when it halts, it fills"
             " its share of every partition, and what is spilled becomes dead letters."
         )
+    if fullest.window_seconds > 1.05 * rules.window_seconds:
+        yield (
+            f"All {rules.requests} sender threads of a member are busy: its windows are open for"
+            f" {fullest.window_seconds:.1f} seconds. More members, or larger requests by a longer"
+            " CONVERSIONS_WINDOW_SECONDS, change that."
+        )
     if fullest.batch_events < min(FEW_IN_A_BATCH, rules.window_events / 2):
         yield (
             f"Windows do not fill: {fullest.batch_events:.1f} events a request, each request costs"

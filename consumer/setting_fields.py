@@ -214,7 +214,8 @@ class Fields(BaseSettings):
         default=1000, description="Events at which a window closes and becomes one request."
     )
     window_seconds: Seconds = Field(
-        default=1.0, description="Seconds that the oldest event of a window waits at most."
+        default=1.0,
+        description="Seconds after which a window closes, unless all requests that may be are out.",
     )
     window_bytes: Size = Field(
         default=ByteSize(4 * MIB), description="Bytes of JSON at which a window closes."

@@ -1,7 +1,8 @@
 """Prepared events → batches: one open window per destination and kind of request.
 
 A window closes when it holds ``events_max`` events, when one more would exceed ``bytes_max``, or
-when its oldest event has waited ``seconds_max``. Times are monotonic seconds, given by the caller.
+when its oldest event has waited ``seconds_max`` and the batch can go. Times are monotonic seconds,
+given by the caller.
 """
 
 from collections import Counter
@@ -115,12 +116,13 @@ class Windows:
             closed.append(self._close(key, Closing.FULL))
         return closed
 
-    def due(self, now: float) -> list[Batch]:
-        """Close the windows whose oldest event has waited long enough."""
+    def due(self, now: float, *, can_go: Callable[[PixelId], bool]) -> list[Batch]:
+        """Close the windows whose oldest event has waited long enough, the oldest first; one whose
+        batch cannot go yet goes on filling. ``can_go`` is asked for each before it closes."""
         old = [
             key for key, window in self._open.items() if now - window.opened_at >= self._seconds_max
         ]
-        return [self._close(key, Closing.AGE) for key in old]
+        return [self._close(key, Closing.AGE) for key in old if can_go(key.destination)]
 
     def close_all(self) -> list[Batch]:
         """Close every window, for a shutdown."""

@@ -41,8 +41,8 @@ def scaling_page() -> str:
             f"**{title}**\n\n{_simulated(kept['rows'][key])}" for key, title in STORIES.items()
         ),
         checked="\n".join(map(_checked, kept["checked"])),
-        hasty_needed=_sparse(1.0).needed,
-        patient_needed=_sparse(10.0).needed,
+        hasty_batch=_sparse(1.0),
+        patient_batch=_sparse(10.0),
         member=f"{member:,.0f}",
         spared=f"{member * 0.7:,.0f}",
         threshold=f"{lag_threshold(_asked(1000), chart):,}",
@@ -81,9 +81,11 @@ def _example(asked: Asked) -> str:
     return plan_text(plan_lines(asked, _costs(asked), RULES, found), warnings(asked, RULES, found))
 
 
-def _sparse(window_seconds: float) -> Plan:
-    asked = _asked(2000)._replace(destinations=1000, hottest_share=0.001)
-    return plan(asked, _costs(asked), RULES._replace(window_seconds=window_seconds))
+def _sparse(window_seconds: float) -> str:
+    """Events in a request of one member that has a thousand pixels."""
+    asked = _asked(2000)._replace(destinations=1000, hottest_share=0.001, zones=1, partitions=1)
+    found = plan(asked, _costs(asked), RULES._replace(window_seconds=window_seconds))
+    return f"{found.fullest.batch_events:.1f}"
 
 
 def _core(match_keys: int, events: int) -> str:

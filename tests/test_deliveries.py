@@ -29,6 +29,7 @@ from consumer.model import (
     Verdict,
 )
 from consumer.outbox import Outbox
+from consumer.usage import Usage, UsageKind
 from consumer.window import Windows
 from tests.fakes.events import DAY_MS, NOW_MS, PIXEL, TOPIC, a_record, an_event, some_events
 
@@ -43,7 +44,12 @@ class Place:
     """Deliveries whose windows stay open for a minute, and the tenures that are over."""
 
     def __init__(
-        self, *, events_max: int = 1000, seconds_max: float = 60.0, jitter: float = 1.0
+        self,
+        *,
+        events_max: int = 1000,
+        seconds_max: float = 60.0,
+        jitter: float = 1.0,
+        requests_max: int = 256,
     ) -> None:
         self.over: set[int] = set()
         self._jitter = jitter
@@ -57,6 +63,7 @@ class Place:
             ),
             outbox_for=self._outbox_for,
             is_over=self.over.__contains__,
+            requests_max=requests_max,
         )
 
     def _outbox_for(self, destination: PixelId) -> Outbox:
@@ -152,6 +159,106 @@ def test_a_halted_destination_does_not_hold_up_another() -> None:
     place.add(an_event(event_id="a"), an_event(event_id="b", destination=OTHER_PIXEL))
 
     assert sent_ids(place.advance()) == ["b"]
+
+
+def test_while_all_its_requests_are_out_a_window_fills_on() -> None:
+    place = Place(seconds_max=0.0)
+    out = []
+    for number in range(8):
+        place.add(an_event(event_id=f"out-{number}"))
+        out += place.advance().requests
+    assert len(out) == 8
+
+    for number in range(3):
+        place.add(an_event(event_id=f"waits-{number}"))
+        assert place.advance(1.0 + number) == Step([], [], [])
+    place.answer(out[3], ACCEPTED)
+    place.answer(out[5], ACCEPTED)
+    then = place.advance(9.0)
+
+    assert [sent_ids(then), len(then.requests)] == [["waits-0", "waits-1", "waits-2"], 1]
+    assert [batch.closed_by for batch in then.closed] == [Closing.AGE]
+
+
+def test_a_window_that_is_full_closes_though_its_batch_must_wait() -> None:
+    place = Place(events_max=2, seconds_max=0.0)
+    for _ in range(8):
+        place.add(an_event())
+        place.advance()
+    place.add(*some_events(5))
+
+    waiting = place.advance()
+
+    assert [batch.closed_by for batch in waiting.closed] == [Closing.FULL, Closing.FULL]
+    assert waiting.requests == []
+
+
+def test_when_all_requests_are_out_the_oldest_window_of_any_destination_is_next() -> None:
+    place = Place(seconds_max=0.0, requests_max=2)
+    place.add(an_event(destination="1"), an_event(destination="2"))
+    first, second = place.advance().requests
+    for second_, name in enumerate(("c", "d", "c-again")):
+        place.add(an_event(event_id=name, destination=name[0]), now=float(second_))
+    assert place.advance(3.0) == Step([], [], [])
+
+    place.answer(second, ACCEPTED)
+    assert sent_ids(place.advance(3.0)) == ["c", "c-again"]
+    place.answer(first, ACCEPTED)
+    assert sent_ids(place.advance(3.0)) == ["d"]
+
+
+def test_two_windows_of_one_destination_share_the_place_that_is_left() -> None:
+    place = Place(seconds_max=0.0)
+    for _ in range(7):
+        place.add(an_event())
+        place.advance()
+    place.add(an_event(event_id="plain"), an_event(event_id="test", test_code="TEST1"))
+
+    assert sent_ids(place.advance()) == ["plain"]
+    assert place.deliveries.in_hand() == {PIXEL: 9}
+    assert place.deliveries.outboxes[PixelId(PIXEL)].events == 8, "the other is in its window"
+
+
+@pytest.mark.parametrize("verdict", [NO_TOKEN, TIMED_OUT, THROTTLED])
+def test_a_window_of_a_destination_in_trouble_closes_in_its_time(verdict: Verdict) -> None:
+    place = Place(seconds_max=5.0)
+    place.add(an_event())
+    (request,) = place.advance(5.0).requests
+    place.answer(request, verdict, 5.0)
+    place.add(an_event(event_id="later"), now=5.1)
+
+    assert place.advance(10.0).closed == []
+    (batch,) = place.advance(10.1).closed
+
+    assert [event.event_id for event in batch.events] == ["later"]
+
+
+def test_who_shares_a_limit_that_is_nearly_used_up_fills_windows_on() -> None:
+    place = Place(seconds_max=0.0)
+    pixels = [PixelId(PIXEL), PixelId(OTHER_PIXEL)]
+    place.deliveries.nudge(lambda _: "one token", 0.0, configured=pixels)
+    place.add(*(an_event(destination=pixel) for pixel in pixels))
+    first, second = place.advance().requests
+    place.answer(first, ACCEPTED)
+    used = Usage(UsageKind.APP, 0.8, 0.0, spent=False)
+    place.deliveries.heard(pixels[0], (used,), 0.0)
+
+    for number in range(3):
+        place.add(an_event(event_id=f"waits-{number}"))
+        assert place.advance(1.0) == Step([], [], []), "the other has the one request"
+    place.answer(second, ACCEPTED)
+
+    assert sent_ids(place.advance(1.0)) == ["waits-0", "waits-1", "waits-2"]
+
+
+def test_a_drain_closes_all_windows_wherever_they_may_go() -> None:
+    place = Place(seconds_max=0.0, requests_max=1)
+    place.add(*(an_event(destination=str(number)) for number in range(3)))
+    assert len(place.advance().closed) == 1
+
+    place.deliveries.drain()
+
+    assert len(place.advance().closed) == 2
 
 
 def test_an_event_held_back_goes_out_when_it_is_due_and_not_a_millisecond_before() -> None:

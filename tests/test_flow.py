@@ -49,6 +49,7 @@ class Place:
             windows=Windows(events_max=1000, bytes_max=10**9, seconds_max=0.0, batch_prefix="m"),
             outbox_for=self._outbox_for,
             is_over=self.ledger.is_over,
+            requests_max=256,
         )
         self.seen: dict[TopicPartition, set[PixelId]] = {}
         self.held: dict[PixelId, HeldBack] = {}

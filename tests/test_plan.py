@@ -225,10 +225,33 @@ def test_events_in_flight_bound_a_member_that_waits_long() -> None:
     assert found.capacity.tightest is Bound.IN_FLIGHT_EVENTS
 
 
-def test_thousands_of_pixels_run_out_of_sender_threads() -> None:
-    found = planned(ASKED._replace(destinations=5000, hottest_share=1 / 5000))
+def test_with_thousands_of_pixels_requests_grow_before_members_are_needed() -> None:
+    sparse = ASKED._replace(
+        events_per_second=500.0, destinations=5000, hottest_share=1 / 5000, zones=1, partitions=1
+    )
+    alone = planned(sparse).fullest
+
+    # 256 threads, and 1.05 s a request: an event each is more than they take.
+    assert isclose(alone.requests_per_second, RULES.requests / sparse.mean_seconds, rel_tol=1e-6)
+    assert isclose(alone.batch_events, 500.0 * sparse.mean_seconds / RULES.requests, rel_tol=1e-6)
+    assert alone.window_seconds > RULES.window_seconds
+    assert any(told.startswith("All 256") for told in warnings(sparse, RULES, planned(sparse)))
+    assert planned(sparse).capacity.tightest is Bound.IN_FLIGHT_EVENTS
+
+
+def test_windows_are_open_no_longer_than_they_must() -> None:
+    calm = planned(ASKED)
+
+    assert calm.fullest.window_seconds == RULES.window_seconds
+    assert not any(told.startswith("All ") for told in warnings(ASKED, RULES, calm))
+
+
+def test_sender_threads_bound_a_member_whose_requests_are_full() -> None:
+    slow = ASKED._replace(latency_ms=(60_000.0, 60_000.0), destinations=100, hottest_share=0.01)
+    found = planned(slow, COSTS, RULES._replace(in_flight_events=10**9, in_flight_bytes=10**12))
 
     assert found.capacity.tightest is Bound.REQUESTS
+    assert isclose(found.capacity.events_per_second, 256_000 / 60, rel_tol=1e-6)
 
 
 def test_too_few_partitions_are_told_with_the_number_that_would_do() -> None:

@@ -17,6 +17,11 @@ def windows(
     )
 
 
+def due(room: Windows, now: float, *, full: tuple[PixelId, ...] = ()) -> list[Batch]:
+    """What closes, while these destinations can take no request."""
+    return room.due(now, can_go=lambda destination: destination not in full)
+
+
 def ids(batch: Batch) -> list[str]:
     return [event.event_id for event in batch.events]
 
@@ -65,22 +70,50 @@ def test_a_window_closes_when_its_oldest_event_has_waited_long_enough() -> None:
     room.add(an_event(event_id="old"), 10.0)
     room.add(an_event(event_id="young"), 11.9)
 
-    assert room.due(11.99) == []
-    (batch,) = room.due(12.0)
+    assert due(room, 11.99) == []
+    (batch,) = due(room, 12.0)
 
     assert ids(batch) == ["old", "young"]
     assert batch.closed_by is Closing.AGE
-    assert room.due(99.0) == []
+    assert due(room, 99.0) == []
 
 
 def test_the_age_of_the_next_window_begins_with_its_own_first_event() -> None:
     room = windows(seconds_max=2.0)
     room.add(an_event(), 0.0)
-    room.due(2.0)
+    due(room, 2.0)
     room.add(an_event(), 3.0)
 
-    assert room.due(4.9) == []
-    assert len(room.due(5.0)) == 1
+    assert due(room, 4.9) == []
+    assert len(due(room, 5.0)) == 1
+
+
+def test_a_window_whose_batch_cannot_go_fills_on_and_closes_when_it_can() -> None:
+    room = windows(seconds_max=2.0)
+    room.add(an_event(event_id="old"), 0.0)
+    room.add(an_event(event_id="other", destination="2"), 1.0)
+
+    (batch,) = due(room, 3.0, full=(PixelId(PIXEL),))
+    assert ids(batch) == ["other"]
+    room.add(an_event(event_id="young"), 9.0)
+    (batch,) = due(room, 9.0)
+
+    assert ids(batch) == ["old", "young"]
+    assert batch.opened_at == 0.0
+
+
+def test_only_of_windows_that_are_old_it_is_asked_whether_their_batch_can_go() -> None:
+    room = windows(seconds_max=2.0)
+    for second, destination in enumerate(("3", "1", "2")):
+        room.add(an_event(destination=destination), float(second))
+    asked: list[PixelId] = []
+
+    def can_go(destination: PixelId) -> bool:
+        asked.append(destination)
+        return False
+
+    assert room.due(3.0, can_go=can_go) == []
+    assert asked == ["3", "1"], "the oldest first"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +160,7 @@ def test_events_of_an_ended_tenure_leave_and_the_others_stay() -> None:
     room.forget(lambda event: event.record.tenure == 1)
 
     assert room.events == 1
-    assert [ids(batch) for batch in room.due(6.0)] == [["1"]]
+    assert [ids(batch) for batch in due(room, 6.0)] == [["1"]]
 
 
 def test_forgotten_events_give_their_bytes_back() -> None:
@@ -184,7 +217,7 @@ def test_nothing_is_lost_doubled_reordered_or_over_the_limits(
             body=b"x" * size,
         )
         expected.setdefault(WindowKey(event.destination, code, aged, None), []).append(str(number))
-        batches += room.due(now)
+        batches += due(room, now)
         batches += room.add(event, now)
         assert room.events + sum(len(batch.events) for batch in batches) == number + 1
     batches += room.close_all()

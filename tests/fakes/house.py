@@ -282,4 +282,6 @@ def _deliveries(ledger: Ledger, rooms: Rooms, *, window_events: int) -> Deliveri
     windows = Windows(
         events_max=window_events, bytes_max=4 * 1024**2, seconds_max=1.0, batch_prefix="batch"
     )
-    return rooms.deliveries(windows=windows, outbox_for=outbox_for, is_over=ledger.is_over)
+    return rooms.deliveries(
+        windows=windows, outbox_for=outbox_for, is_over=ledger.is_over, requests_max=256
+    )
