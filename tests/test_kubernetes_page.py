@@ -20,6 +20,7 @@ from tests.helm_tools import MAJORS
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
 NAMESPACE = "conversions"
 RELEASE = "conversions-consumer"
+MAKING_A_SECRET = ["create", "secret", "generic"]
 RENDERING = {"install", "upgrade"}
 KINDS = {
     "cronjob": "CronJob",
@@ -46,7 +47,7 @@ def test_helm_takes_each_command_and_the_values(major: int, tmp_path: Path) -> N
 def test_the_values_are_enough_for_every_member(tmp_path: Path) -> None:
     found = _objects(_install(), tmp_path)
     (workload,) = of_kind(found, "Deployment")
-    (secret,) = [words for words in _commands() if words[3:6] == ["create", "secret", "generic"]]
+    secret, renewed = (words for words in _commands() if words[3:6] == MAKING_A_SECRET)
     ((key, _),) = [word.removeprefix("--from-file=").split("=") for word in secret[7:]]
 
     named = [
@@ -54,7 +55,8 @@ def test_the_values_are_enough_for_every_member(tmp_path: Path) -> None:
         for volume in workload["spec"]["template"]["spec"]["volumes"]
         if "secret" in volume
     ]
-    assert named == [secret[6]]
+    assert named == [secret[6]] == [renewed[6]]
+    assert f"--from-file={key}=./new_token.txt" in renewed
     assert f"/run/secrets/meta/{key}" in str(workload)
 
 
