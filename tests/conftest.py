@@ -1,4 +1,4 @@
-"""How the tests are spread over processes, and what a run tells at its end."""
+"""What a run of the tests tells at its end."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,6 @@ import pytest
 Teller = Callable[[str], None]
 
 _TELLING = "told"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay in one process, which has a broker of its own if any needs one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ that the verbs, versions, programs and paths in them are those of this project.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,14 @@ YAML = [
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 RUN_SECONDS_MAX = 120.0
+TELLING_WHERE_IT_RUNS = """
+import os, pytest
+
+@pytest.mark.parametrize("number", range(5))
+def test_where_it_runs(number):
+    with open("told", "a") as told:
+        told.write(f"{__name__} {os.environ['PYTEST_XDIST_WORKER']}\\n")
+"""
 
 
 class Step(NamedTuple):
@@ -374,3 +384,23 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
         timeout=RUN_SECONDS_MAX,
         check=False,
     )
+
+
+def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (spread,) = re.findall(r"^SPREAD\s*:= (.*)$", makefile, re.MULTILINE)
+    for name in ("one", "two", "three"):
+        (tmp_path / f"test_{name}.py").write_text(TELLING_WHERE_IT_RUNS, encoding="utf-8")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+    words = [sys.executable, "-m", "pytest", *spread.replace("$(WORKERS)", "2").split()]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=ours, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = (tmp_path / "told").read_text(encoding="utf-8").splitlines()
+    assert len(told) == 15
+    places = {tuple(line.split()) for line in told}
+    assert len(places) == 3, "each file in one process"
+    assert {process for _, process in places} == {"gw0", "gw1"}
