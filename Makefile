@@ -7,7 +7,7 @@ HASHED := --require-hashes --only-binary :all:
 # Tests on the real Kafka wait more than they work, so more processes than two cores are not too many.
 # A file stays in one of them, which has a broker of its own if any needs one. (Not loadgroup: with
 # pytest 9.2 xdist 3.8 spreads the tests of a group without a word.)
-WORKERS ?= 3
+WORKERS ?= 4
 SPREAD  := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 

@@ -1,4 +1,4 @@
-"""What a run of the tests tells at its end."""
+"""In which order tests run, and what a run of them tells at its end."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,12 @@ import pytest
 Teller = Callable[[str], None]
 
 _TELLING = "told"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What only computes begins, beside tests that wait for brokers; alone at the end it would
+    leave the other processes with nothing to do."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_simulation"))
 
 
 @pytest.fixture
