@@ -207,8 +207,9 @@ class Brokers:
 
 def committed(
     configuration: Mapping[str, str], topic: str, partitions: Collection[int]
-) -> dict[int, int] | Refusal:
-    """Partition to the offset that the consumer's group has committed, where there is one.
+) -> dict[int, KafkaPartition] | Refusal:
+    """Partition to what the consumer's group has committed, ``offset`` and ``metadata``, where it
+    has. Raises KafkaException for a configuration that librdkafka does not take.
 
     With a consumer that never joins: the admin client's way of asking (librdkafka 2.16) ends the
     whole process when the coordinator is only just coming up.
@@ -226,7 +227,7 @@ def committed(
     for each in found:
         if each.error is not None:
             return Refusal(each.error.code(), each.error.str())
-    return {each.partition: each.offset for each in found if each.offset >= 0}
+    return {each.partition: each for each in found if each.offset >= 0}
 
 
 def answer_of(future: Future[T], seconds: float) -> T | Refusal:

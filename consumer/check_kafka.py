@@ -139,10 +139,11 @@ def _check_group(brokers: Brokers, settings: Settings, partitions: list[int]) ->
     if not _allows(operations, AclOperation.READ):
         yield missing_permission("group", "join", "READ", f"group {group}")
         return
-    offsets = committed(settings.kafka_consumer, topic, partitions)
-    if isinstance(offsets, Refusal):
-        yield _no_group(group, offsets)
+    commits = committed(settings.kafka_consumer, topic, partitions)
+    if isinstance(commits, Refusal):
+        yield _no_group(group, commits)
         return
+    offsets = {partition: commit.offset for partition, commit in commits.items()}
     count = f"{len(offsets)} of {len(partitions)} partitions have a committed offset"
     yield ok("group", f"the coordinator of group {group} answers, {count}")
     ends = brokers.log_ends(topic, offsets)

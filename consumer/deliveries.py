@@ -237,7 +237,7 @@ class Deliveries:
             return
         vacancies = Vacancies(
             outboxes=self.outboxes,
-            requests_max=self._requests_max,
+            left=self._requests_max - self.requests_out,
             room=lambda destination: self._sharing.room(destination, now, busy),
             now=now,
         )

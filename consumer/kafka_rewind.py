@@ -4,17 +4,15 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
-    KafkaException,
 )
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from consumer.check_brokers import ANSWER_SECONDS, Brokers, Refusal, answer_of
+from consumer.check_brokers import ANSWER_SECONDS, Brokers, Refusal, answer_of, committed
 from consumer.kafka_refusal import configuring
-from consumer.kafka_settings import connection_only, without_membership
+from consumer.kafka_settings import connection_only
 from consumer.model import LogEnd
 from consumer.rewind_plan import Commit, Found, Number
 
@@ -66,24 +64,11 @@ class KafkaGroup:
 
     def commits(self, partitions: Collection[Number]) -> dict[Number, Commit]:
         """What it has committed, where it has."""
-        # Not the admin client's way: it ends the process when the coordinator is coming up.
-        own: dict[str, Any] = {"log_level": 0, "error_cb": lambda _: None}
         with configuring("consumer"):
-            consumer = Consumer({**without_membership(self._configuration), **own})
-        wanted = [KafkaPartition(self.topic, number) for number in partitions]
-        try:
-            found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise RewindFailed(f"group {self.group}: {error.args[0].str()}") from None
-        finally:
-            consumer.close()
-        for each in found:
-            if each.error is not None:
-                raise RewindFailed(f"group {self.group}: {each.error.str()}")
+            found = committed(self._configuration, self.topic, partitions)
         return {
-            each.partition: Commit(each.offset, each.metadata or "")
-            for each in found
-            if each.offset >= 0
+            number: Commit(each.offset, each.metadata or "")
+            for number, each in _given(found, f"group {self.group}").items()
         }
 
     def ends(self, committed: Mapping[Number, int]) -> dict[Number, LogEnd]:

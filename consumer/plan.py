@@ -177,13 +177,10 @@ def _member(asked: Asked, costs: Costs, rules: Rules, rate: float, headroom: flo
 
 def _least(holds: Callable[[float], bool], *, at_least: float) -> float:
     """The least number of seconds that does it; more than a day is not tried."""
-    low, high = at_least, DAY_SECONDS
-    if holds(low):
-        return low
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+    if holds(at_least):
+        return at_least
+    _, least = _border(lambda seconds: not holds(seconds), at_least, DAY_SECONDS)
+    return least
 
 
 def _by_destination(asked: Asked, rate: float) -> list[tuple[float, int]]:
@@ -247,10 +244,20 @@ def _survives(asked: Asked, partitions: int, replicas: int, most: _Most) -> bool
 
 def _most(at: Callable[[float], Member]) -> float:
     """The highest rate at which a member holds without headroom: events in a second."""
+
+    def holds(rate: float) -> bool:
+        return max(at(rate).used.values()) <= 1
+
     low, high = 0.0, 1.0
-    while max(at(high).used.values()) <= 1:
+    while holds(high):
         low, high = high, 2 * high
+    most, _ = _border(holds, low, high)
+    return most
+
+
+def _border(is_below: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
+    """Where it ceases to be true: the last number seen below, and the first above."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if max(at(middle).used.values()) <= 1 else (low, middle)
-    return low
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    return low, high

@@ -18,13 +18,14 @@ class Vacancies:
         self,
         *,
         outboxes: Mapping[PixelId, Outbox],
-        requests_max: int,
+        left: int,
         room: Callable[[PixelId], int | None],
         now: float,
     ) -> None:
-        """``room`` bounds the requests of a destination that shares a limit of Meta's."""
+        """``left``: so many requests may go out to all together; ``room`` bounds those of a
+        destination that shares a limit of Meta's."""
         self._outboxes, self._room, self._now = outboxes, room, now
-        self._left = requests_max - sum(outbox.in_flight for outbox in outboxes.values())
+        self._left = left
         self._taken: Counter[PixelId] = Counter()
 
     def __repr__(self) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
+from tests.fakes.http_server import served
+
 PIECE_BYTES = 65536
 DRIP_SECONDS = 0.02
 
@@ -151,11 +153,5 @@ class _Server(ThreadingTCPServer):
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with served(self):
             yield
-        finally:
-            self.shutdown()
-            self.server_close()
-            thread.join()

@@ -6,7 +6,6 @@ which the broker knows the tokens (JWS, RS256), as a file.
 
 import json
 import ssl
-import threading
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.fakes.http_server import served
 from tests.integration.certificates import Authority
 
 ISSUER, AUDIENCE, KEY_ID = "https://login.example", "kafka", "key-1"
@@ -69,14 +69,8 @@ class IdentityProvider:
     @contextmanager
     def serving(self) -> Iterator["IdentityProvider"]:
         """Serve as long as the context lasts."""
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with served(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
 
     def grant(self, client: str) -> dict[str, Any]:
         """An answer with a new token."""
